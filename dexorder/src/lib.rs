@@ -1,0 +1,1 @@
+//! The dexorder command: every process as a subcommand, up, replay, doctor, topics and tail.

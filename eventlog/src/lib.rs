@@ -1,0 +1,1 @@
+//! The durable event log: one trait with Kafka semantics and an embedded backend.

@@ -1,0 +1,1 @@
+//! The gateway: REST, WebSocket and the web page.

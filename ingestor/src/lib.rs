@@ -1,0 +1,1 @@
+//! Market data intake: venues to the event log, live and history.

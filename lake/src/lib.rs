@@ -1,0 +1,1 @@
+//! Iceberg tables of the platform: schema, partitioned writer, reader.

@@ -1,0 +1,1 @@
+//! The ZeroMQ relay: four endpoints, socket state only.

@@ -1,0 +1,1 @@
+//! How every process starts, reports and stops: config, telemetry, admin port, drain, clock.

@@ -1,0 +1,1 @@
+//! The stream aggregator: dedup, candles, lake writer and publisher.

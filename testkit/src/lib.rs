@@ -1,0 +1,1 @@
+//! Builders, fake venues, whole-platform tests and the tidy test.

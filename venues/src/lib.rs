@@ -1,0 +1,1 @@
+//! One folder per venue: subscribe, normalise and history requests, all pure.

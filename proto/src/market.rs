@@ -305,7 +305,7 @@ impl TryFrom<&wire::Candle> for Candle {
         range(
             "open_time_ns",
             "must be a multiple of the interval",
-            candle.open_time_ns % candle.interval.nanos() == 0,
+            candle.open_time_ns.is_multiple_of(candle.interval.nanos()),
         )?;
         range("open_time_ns", "must be at most 2262", candle.open_time_ns <= i64::MAX.unsigned_abs())?;
         range(

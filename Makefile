@@ -1,0 +1,84 @@
+# DexOrder. `make help` shows what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+WEB := gateway/web
+DATA ?= data
+LISTEN ?= 127.0.0.1:3000
+VENUES ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+export DEXORDER_PYTHON ?= $(CURDIR)/$(PYTHON)
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: up
+up: build ## Build everything and start the platform (DATA=dir LISTEN=addr VENUES=auto|live|sim|none)
+	$(TARGET)/debug/dexorder up --data-dir $(DATA) --listen $(LISTEN) --venues $(VENUES)
+
+.PHONY: build
+build: $(WEB)/dist/.built ## Build the page and the dexorder command
+	cargo build --workspace
+
+.PHONY: test
+test: lint test-rust test-web test-browser ## Run every check: lints, Rust, page, browser
+
+.PHONY: test-rust
+test-rust: $(WEB)/dist/.built .venv/.ready ## Rust tests (unit, interop, crash, whole platform)
+	cargo test --workspace
+
+.PHONY: test-web
+test-web: $(WEB)/node_modules/.ready ## The page's own tests
+	cd $(WEB) && npm run check && npm test
+
+.PHONY: test-browser
+test-browser: build .venv/.ready ## A real browser against the real platform
+	testkit/browser.sh $(TARGET)/debug/dexorder
+
+.PHONY: lint
+lint: $(WEB)/dist/.built ## Formatting, clippy, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; \
+	else echo "left out: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+	cd $(WEB) && npm run format
+
+.PHONY: bench
+bench: $(WEB)/dist/.built .venv/.ready ## Benchmarks against peers, release build
+	testkit/bench.sh
+
+.PHONY: setup
+setup: ## Install what Debian packages provide (root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  ca-certificates chromium fonts-dejavu-core git make gcc libc6-dev pkg-config python3 python3-venv >/dev/null
+
+.PHONY: clean
+clean: ## Remove what was built (not the data)
+	rm -rf .venv $(WEB)/dist $(WEB)/node_modules
+	cargo clean
+
+# The page: built once, and again when a source changed.
+$(WEB)/node_modules/.ready: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(WEB)/dist/.built: $(WEB)/node_modules/.ready $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null) \
+    $(WEB)/index.html $(WEB)/vite.config.ts
+	cd $(WEB) && npm run build --silent
+	touch $@
+
+# Python peers of the tests (pyzmq, pyiceberg, DuckDB).
+.venv/.ready: testkit/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -q --disable-pip-version-check uv
+	.venv/bin/uv pip install -q --python $(PYTHON) -r $<
+	touch $@

@@ -43,7 +43,7 @@ test-browser: build .venv/.ready ## A real browser against the real platform
 lint: $(WEB)/dist/.built ## Formatting, clippy, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "left out: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 
 .PHONY: fmt

@@ -1,1 +1,70 @@
-//! The dexorder command: every process as a subcommand, up, replay, doctor, topics and tail.
+//! The `dexorder` command: one binary with a subcommand for every process, plus `up` (everything on one machine), `replay`,
+//! `doctor`, `topics` and `tail`.
+//!
+//! `up` runs the same code as the separate processes, wired through the same sockets, log and configuration; it has no short
+//! cut that a cluster lacks. Each process prints on standard output where it can be reached, one `name: address` a line, and
+//! logs to standard error.
+
+pub mod cli;
+mod config;
+mod data_dir;
+mod doctor;
+mod listener;
+mod log_view;
+mod platform;
+mod probe;
+mod replay;
+mod rooms;
+mod single;
+mod up;
+
+pub use cli::{Cli, Command};
+
+use service::config::ConfigError;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Exit code for a configuration that is refused, as in sysexits.h.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// The exit code that fits an error.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let refused = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<config::Contradiction>());
+    if refused { EXIT_CONFIG } else { 1 }
+}
+
+/// Runs a subcommand to its end.
+///
+/// # Errors
+/// What the person has to know.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout();
+    match command {
+        Command::Up(args) => up::run(&args).await?,
+        Command::Replay(args) => replay::run(&args).await?,
+        Command::Relay(args) => single::relay(&args).await?,
+        Command::Ingestor(args) => single::ingestor(&args).await?,
+        Command::Stream(args) => single::stream(&args).await?,
+        Command::Gateway(args) => single::gateway(&args).await?,
+        Command::Topics(args) => quiet_pipe(log_view::topics(&args, &mut out).await)?,
+        Command::Tail(args) => quiet_pipe(log_view::tail(&args, &mut out).await)?,
+        Command::Doctor(args) => {
+            let ready = doctor::run(&args, &mut out).await?;
+            out.flush()?;
+            return Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `dexorder tail … | head` is no error.
+fn quiet_pipe(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) => match error.downcast_ref::<std::io::Error>() {
+            Some(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}

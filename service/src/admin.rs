@@ -8,24 +8,31 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Whether the process can do its work; false while it starts and while it drains.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<watch::Sender<bool>>);
 
 impl Readiness {
     /// Says whether the process is ready.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+        self.0.send_replace(ready);
     }
 
     /// True if ready.
     #[must_use]
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
+    }
+
+    /// Waits until it is ready.
+    pub async fn wait(&self) {
+        // The sender lives in `self`, so the channel cannot close while this waits.
+        let mut changes = self.0.subscribe();
+        let _ready = changes.wait_for(|ready| *ready).await.is_ok();
     }
 }
 
@@ -34,8 +41,9 @@ type Diagnostics = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 /// What the admin port shows.
 #[derive(Clone)]
 pub struct AdminState {
-    /// Answers `/readyz`.
+    /// Answers `/readyz`, with [`Self::ready_when`].
     pub readiness: Readiness,
+    parts: Arc<[Readiness]>,
     /// Answers `/metrics`.
     pub metrics: Metrics,
     status: Diagnostics,
@@ -54,12 +62,22 @@ impl AdminState {
         metrics: Metrics,
         status: impl Fn() -> serde_json::Value + Send + Sync + 'static,
     ) -> Self {
-        Self { readiness, metrics, status: Arc::new(status) }
+        Self { readiness, parts: Arc::default(), metrics, status: Arc::new(status) }
+    }
+
+    /// Ready when each of these is, instead of the one.
+    #[must_use]
+    pub fn ready_when(self, parts: Vec<Readiness>) -> Self {
+        Self { parts: parts.into(), ..self }
+    }
+
+    fn is_ready(&self) -> bool {
+        if self.parts.is_empty() { self.readiness.get() } else { self.parts.iter().all(Readiness::get) }
     }
 }
 
 async fn ready(State(state): State<AdminState>) -> Response {
-    if state.readiness.get() {
+    if state.is_ready() {
         "ready\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()

@@ -96,6 +96,14 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str, content: Content) -> 
         };
         ConfigError::Syntax { path: path.to_owned(), place, reason }
     })?;
+    from_value(path, value, content)
+}
+
+/// Reads a section of a configuration that is already parsed; `path` is only for errors.
+///
+/// # Errors
+/// [`ConfigError::Value`].
+pub fn from_value<T: DeserializeOwned>(path: &Path, value: serde_json::Value, content: Content) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let reason = match content {
             Content::Public => error.inner().to_string(),

@@ -1,0 +1,77 @@
+//! `GET /openapi.json`: the description of the API, made from the handlers.
+
+use crate::http::{candles, health, indicators, instruments, venues};
+use axum::http::header;
+use axum::response::IntoResponse;
+use std::sync::LazyLock;
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "DexOrder",
+        description = "Market data of the DexOrder platform. Live data: the WebSocket at /ws (docs/protocol/10-websocket.md). \
+            Prices and sizes are exact decimals as strings; times are RFC 3339 in UTC. Every error has the form \
+            {\"error\":{\"code\",\"field\",\"message\",\"retryable\"}}.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(health::get, venues::get, instruments::get, candles::get, indicators::get),
+    tags((name = "platform", description = "The platform itself"), (name = "market", description = "Market data"))
+)]
+struct ApiDoc;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| ApiDoc::openapi().to_json().unwrap_or_default());
+
+pub(crate) async fn get() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::router::API_ROUTES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_documented_paths_are_those_of_the_router() {
+        let document = ApiDoc::openapi();
+        let documented: BTreeSet<&str> = document.paths.paths.keys().map(String::as_str).collect();
+        let routed: BTreeSet<&str> = API_ROUTES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(documented, routed);
+        assert!(document.paths.paths.values().all(|item| item.get.is_some()));
+    }
+
+    #[test]
+    fn the_documented_parameters_are_those_that_are_read() {
+        let document = ApiDoc::openapi();
+        let read: [(&str, &[&str]); 5] = [
+            ("/api/v1/health", &[]),
+            ("/api/v1/venues", &[]),
+            ("/api/v1/instruments", instruments::PARAMS),
+            ("/api/v1/candles", candles::PARAMS),
+            ("/api/v1/indicators", indicators::PARAMS),
+        ];
+        for (path, read) in read {
+            let operation = document.paths.paths[path].get.as_ref().unwrap();
+            let documented: Vec<String> = operation.parameters.iter().flatten().map(parameter_name).collect();
+            assert_eq!(documented, read, "{path}");
+        }
+    }
+
+    fn parameter_name(parameter: &impl serde::Serialize) -> String {
+        let json = serde_json::to_value(parameter).unwrap();
+        json["name"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn every_reference_in_the_document_resolves() {
+        let json: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+        assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+        let text = DOCUMENT.as_str();
+        for reference in text.split("\"$ref\":\"").skip(1) {
+            let target = reference.split('"').next().unwrap();
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(json.pointer(pointer).is_some(), "{target}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The routes and the layers around them, outermost first: count, security headers, host, compression, limits.
+
+use crate::error::{ApiError, Code};
+use crate::http::guard::{authority, host_is_ours};
+use crate::http::{App, assets, candles, health, indicators, instruments, openapi, venues, websocket};
+use crate::metrics::{Refusal, RequestLabels, Route, RouteLabel, Status};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+
+type MakeRoute = fn() -> MethodRouter<Arc<App>>;
+
+/// The API. The OpenAPI document describes exactly these.
+pub(crate) const API_ROUTES: [(&str, MakeRoute); 5] = [
+    ("/api/v1/health", || get(health::get)),
+    ("/api/v1/venues", || get(venues::get)),
+    ("/api/v1/instruments", || get(instruments::get)),
+    ("/api/v1/candles", || get(candles::get)),
+    ("/api/v1/indicators", || get(indicators::get)),
+];
+
+/// No request here has a body worth reading; this much is borne.
+const BODY_BYTES: u64 = 1 << 10;
+
+/// The page runs its own scripts only and talks to us only. Styles may be inline: charts set them from scripts.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let api = API_ROUTES
+        .into_iter()
+        .fold(Router::new(), |router, (path, make)| router.route(path, make().fallback(method_not_allowed)))
+        .layer(from_fn_with_state(app.clone(), limit));
+    let openapi = get(openapi::get).fallback(method_not_allowed);
+    let compressed = api
+        .route("/openapi.json", openapi)
+        .fallback(assets::get)
+        // The fastest level: answers are made anew each time, and most clients are near.
+        .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest));
+    Router::new()
+        .route("/ws", any(websocket::get))
+        .merge(compressed)
+        .layer(from_fn(refuse_body))
+        .layer(from_fn_with_state(app.clone(), check_host))
+        .layer(from_fn(secure))
+        .layer(from_fn_with_state(app.clone(), measure))
+        .with_state(app)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "only GET and HEAD are allowed here")
+}
+
+async fn check_host(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let ours = authority(request.headers(), request.uri())
+        .is_some_and(|authority| host_is_ours(authority, app.loopback, &app.config.http.allowed_hosts));
+    if ours {
+        return next.run(request).await;
+    }
+    app.metrics.refuse(Refusal::Host);
+    ApiError::new(Code::ForbiddenHost, "this host name is not ours; see http.allowed_hosts").into_response()
+}
+
+async fn refuse_body(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > BODY_BYTES) {
+        return ApiError::new(Code::PayloadTooLarge, "requests have no body here").into_response();
+    }
+    next.run(request).await
+}
+
+async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Bounds the number of requests and the time of each.
+async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Ok(_permit) = app.requests.try_acquire() else {
+        app.metrics.refuse(Refusal::Overload);
+        return ApiError::new(Code::Overloaded, "too many requests at one time; try again").into_response();
+    };
+    match timeout(app.config.http.request_timeout, next.run(request)).await {
+        Ok(mut response) => {
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(_) => {
+            app.metrics.refuse(Refusal::Timeout);
+            ApiError::new(Code::Timeout, "the answer took too long; try again").into_response()
+        }
+    }
+}
+
+async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = route_of(request.uri().path());
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let labels = RequestLabels { route, status: status_of(response.status()) };
+    app.metrics.requests.get_or_create(&labels).inc();
+    app.metrics.seconds.get_or_create(&RouteLabel { route }).observe(started.elapsed().as_secs_f64());
+    response
+}
+
+fn route_of(path: &str) -> Route {
+    match path {
+        "/api/v1/health" => Route::Health,
+        "/api/v1/venues" => Route::Venues,
+        "/api/v1/instruments" => Route::Instruments,
+        "/api/v1/candles" => Route::Candles,
+        "/api/v1/indicators" => Route::Indicators,
+        "/openapi.json" => Route::Openapi,
+        "/ws" => Route::Ws,
+        _ => Route::Page,
+    }
+}
+
+fn status_of(status: StatusCode) -> Status {
+    match status.as_u16() {
+        0..300 => Status::Success,
+        300..400 => Status::Redirect,
+        400..500 => Status::ClientError,
+        _ => Status::ServerError,
+    }
+}

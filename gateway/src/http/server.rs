@@ -1,0 +1,100 @@
+//! Accepts connections: bounded in number, in size of headers and in the time these may take.
+
+use crate::config::HttpConfig;
+use crate::live::hub::count;
+use crate::metrics::{HttpMetrics, Refusal};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Most bytes of a request head.
+const HEAD_BYTES: usize = 16 << 10;
+/// Most headers of a request.
+const HEADERS: usize = 64;
+/// Pause after a failed accept, e.g. for want of file descriptors.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`; then connections end after the request that they are at. Tasks run in `tracker`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: HttpConfig,
+    metrics: HttpMetrics,
+    (tracker, stop): (TaskTracker, CancellationToken),
+) {
+    let places = Arc::new(Semaphore::new(config.connections));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // Dropping the stream closes it; an answer would cost what there is not enough of.
+            metrics.refuse(Refusal::Connections);
+            continue;
+        };
+        metrics.connections.set(count(config.connections - places.available_permits()));
+        let connection = Connection { router: router.clone(), header_timeout: config.header_timeout, place };
+        let (stop, gauge) = (stop.clone(), metrics.connections.clone());
+        let (places, most) = (places.clone(), config.connections);
+        tracker.spawn(async move {
+            connection.run(stream, stop).await;
+            gauge.set(count(most - places.available_permits()));
+        });
+    }
+}
+
+struct Connection {
+    router: Router,
+    header_timeout: Duration,
+    place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, stop: CancellationToken) {
+        // Ticks are small and must not wait for an acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let service =
+            TowerToHyperService::new(self.router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .max_headers(HEADERS)
+            .max_buf_size(HEAD_BYTES);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "connection ended");
+        }
+        drop(self.place);
+    }
+}

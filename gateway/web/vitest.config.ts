@@ -1,0 +1,8 @@
+// Unit tests of the market page.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['tests/unit/**/*.test.ts'],
+  },
+});

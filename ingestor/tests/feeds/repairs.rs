@@ -1,0 +1,156 @@
+//! Holes in the feed, and venues that make it hard to fill them.
+
+use crate::rig::{LogView, Place, Running, TestLog, until};
+use proto::{EventType, LogTopic, wire};
+use std::time::Duration;
+use testkit::venue_server::{Fault, Served};
+
+const CONTIGUOUS: [&str; 6] = ["BINANCE", "BINANCE-USDM", "COINBASE", "KRAKEN", "OKX", "SIM"];
+
+fn trade_requests(served: &[Served]) -> Vec<Served> {
+    let is_trades = |served: &&Served| {
+        let path = served.path_and_query.to_lowercase();
+        path.contains("trades") && !path.contains("aggtrades")
+    };
+    served.iter().filter(is_trades).cloned().collect()
+}
+
+/// An ingestor whose instruments are fetched, so that ordered faults hit the repair.
+async fn ready(place: &Place, log: &TestLog) -> Running {
+    let running = Running::start(place.config(), &log.log).await;
+    place.subscribed().await;
+    place.server.wait_served(|served| !served.is_empty()).await;
+    let mut instruments = LogView::of(&log.log, LogTopic::EvtInstrument).await;
+    instruments.until("instruments", |view| (!view.envelopes.is_empty()).then_some(())).await;
+    running
+}
+
+#[tokio::test]
+async fn lost_doubled_and_swapped_trades_are_all_there_in_the_end() {
+    for venue in CONTIGUOUS {
+        let (place, log) = (Place::open(venue).await, TestLog::open());
+        let running = ready(&place, &log).await;
+        let ids = place.server.add(&place.symbol, 40);
+        // 10..20 are lost, 25 and 26 change places, 30 comes twice.
+        let mut order: Vec<u64> = ids.iter().copied().enumerate().filter(|(i, _)| !(10..20).contains(i)).map(|(_, id)| id).collect();
+        order.swap(15, 16);
+        order.push(ids[30]);
+        place.server.deliver(&place.symbol, &order);
+        let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+        ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
+        let repaired: Vec<String> =
+            ticks.ticks(&place.key()).into_iter().filter(|tick| tick.repaired).map(|tick| tick.trade_id).collect();
+        let lost: Vec<String> = ids[10..20].iter().map(u64::to_string).collect();
+        assert!(lost.iter().all(|id| repaired.contains(id)), "{venue}: {repaired:?}");
+        until("the hole is closed", || running.metrics.render().contains(&format!("missing_trades{{venue=\"{venue}\"}} 0"))).await;
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_venue_that_limits_is_left_alone_for_as_long_as_it_says() {
+    for venue in ["BINANCE", "OKX", "SIM"] {
+        let (place, log) = (Place::open(venue).await, TestLog::open());
+        let running = ready(&place, &log).await;
+        place.server.fail_next([Fault::RateLimited(Some(1)), Fault::RateLimited(Some(1))]);
+        let ids = place.server.add(&place.symbol, 5);
+        place.server.deliver(&place.symbol, &[ids[0], ids[4]]);
+        let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+        ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
+        let served = trade_requests(&place.server.served());
+        assert_eq!(served.iter().map(|s| s.status).collect::<Vec<_>>(), [429, 429, 200], "{venue}");
+        for pair in served.windows(2) {
+            let pause = pair[1].at.duration_since(pair[0].at);
+            assert!(pause >= Duration::from_secs(1), "{venue}: asked again after {pause:?}");
+        }
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ban_stops_all_requests_until_it_ends_and_is_shown() {
+    let (place, log) = (Place::open("BINANCE").await, TestLog::open());
+    let running = ready(&place, &log).await;
+    place.server.fail_next([Fault::Banned(2)]);
+    let ids = place.server.add(&place.symbol, 3);
+    place.server.deliver(&place.symbol, &[ids[0], ids[2]]);
+    until("the ban is shown", || running.feed().detail.contains("banned for 2 s")).await;
+    let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+    ticks.until_ids("after the ban", &place.key(), &place.all_ids()).await;
+    let served = trade_requests(&place.server.served());
+    assert_eq!(served.len(), 2);
+    assert!(served[1].at.duration_since(served[0].at) >= Duration::from_secs(2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn errors_garbage_and_half_pages_only_delay_a_repair() {
+    for venue in ["BINANCE", "COINBASE", "OKX", "SIM"] {
+        let (place, log) = (Place::open(venue).await, TestLog::open());
+        let running = ready(&place, &log).await;
+        place.server.fail_next([Fault::ServerError, Fault::CutOff, Fault::Garbage, Fault::AtMost(3)]);
+        let ids = place.server.add(&place.symbol, 12);
+        place.server.deliver(&place.symbol, &[ids[0], ids[11]]);
+        let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+        ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
+        let mut dead = LogView::of(&log.log, LogTopic::DlqRaw).await;
+        dead.refresh();
+        let letters = dead.messages::<wire::DeadLetter>(EventType::DeadLetter);
+        assert!(letters.iter().any(|letter| letter.topic == "raw.rest" && letter.payload.starts_with(b"<html>")), "{venue}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hole_larger_than_a_page_is_fetched_in_pages_within_the_budget() {
+    // Coinbase allows 10 requests a second, of which 7 are for market data; a page has 1000 trades.
+    let (place, log) = (Place::open("COINBASE").await, TestLog::open());
+    let running = ready(&place, &log).await;
+    let now_ms = service::clock::now_ns() / 1_000_000;
+    let ids = place.server.add_at(&place.symbol, 12_000, now_ms - 12_000, 1);
+    place.server.deliver(&place.symbol, &[ids[0], ids[11_999]]);
+    let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+    ticks.until_ids("all pages", &place.key(), &place.all_ids()).await;
+    assert!(trade_requests(&place.server.served()).len() >= 12);
+    let most = place.server.most_within(Duration::from_secs(1));
+    assert!(most <= 7, "{most} requests in a second");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_venue_no_longer_has_is_given_up_counted_and_shown() {
+    // Binance futures show only the newest 1000 trades.
+    let (place, log) = (Place::open("BINANCE-USDM").await, TestLog::open());
+    let running = ready(&place, &log).await;
+    let now_ms = service::clock::now_ns() / 1_000_000;
+    let ids = place.server.add_at(&place.symbol, 1_500, now_ms - 1_500, 1);
+    place.server.deliver(&place.symbol, &[ids[0], ids[1_499]]);
+    let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+    let newest: std::collections::BTreeSet<String> =
+        std::iter::once(ids[0]).chain(ids[500..].iter().copied()).map(|id| id.to_string()).collect();
+    ticks.until_ids("the newest thousand", &place.key(), &newest).await;
+    until("given up", || running.feed().detail.contains("499 trades of BTC/USDT could not be had")).await;
+    assert!(running.metrics.render().contains("ingestor_feed_abandoned_trades_total{venue=\"BINANCE-USDM\"} 499"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn trades_missed_while_the_process_was_away_are_found_from_the_log() {
+    for venue in ["BINANCE", "KRAKEN", "BYBIT"] {
+        let (place, log) = (Place::open(venue).await, TestLog::open());
+        let running = Running::start(place.config(), &log.log).await;
+        place.subscribed().await;
+        place.server.trade(&place.symbol, 6);
+        let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+        ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
+        running.kill().await;
+        place.server.wait_connections(|c| c.open == 0).await;
+        place.server.add(&place.symbol, 9);
+
+        let running = Running::start(place.config(), &log.log).await;
+        place.subscribed().await;
+        place.server.trade(&place.symbol, 2);
+        ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
+        running.stop().await;
+    }
+}

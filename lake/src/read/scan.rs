@@ -1,0 +1,160 @@
+//! Queries: day by day from the newest, file by file, until the answer is complete.
+
+use super::cache::Cache;
+use super::decode::{self, CandleRow, TickRow};
+use super::plan::{self, FileRange, SnapshotFiles, Wanted};
+use crate::error::{LakeError, Result};
+use crate::query::Limit;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Work done by queries since the lake was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) queries: AtomicU64,
+    pub(crate) manifests: AtomicU64,
+    pub(crate) files: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+/// Where a query reads.
+pub(crate) struct Scan<'a> {
+    pub(crate) snapshot: &'a SnapshotFiles,
+    pub(crate) wanted: &'a Wanted,
+    pub(crate) cache: &'a Cache<Vec<FileRange>>,
+    pub(crate) counters: &'a Counters,
+    /// Rows that an answer may have.
+    pub(crate) most: usize,
+}
+
+/// Rows collected so far, from the newest files down.
+trait Collected {
+    type Row: decode::Row;
+    fn take(&mut self, row: Self::Row);
+    fn len(&self) -> usize;
+    /// The time of the `n`-th newest row; rows of older files cannot be among the newest `n`.
+    fn nth_newest(&mut self, n: usize) -> Option<i64>;
+}
+
+/// The highest revision of each open time.
+#[derive(Default)]
+struct Candles(BTreeMap<i64, CandleRow>);
+
+/// The rule of docs/protocol/01-frames.md: a higher revision replaces a lower one; of equal revisions an open candle is
+/// replaced by any later one, and a closed one by none.
+fn replaces(new: &CandleRow, old: &CandleRow) -> bool {
+    let later = new.sequence > old.sequence;
+    match new.revision.cmp(&old.revision) {
+        Ordering::Equal if new.closed == old.closed => later != new.closed && new.sequence != old.sequence,
+        Ordering::Equal => new.closed,
+        order => order == Ordering::Greater,
+    }
+}
+
+impl Collected for Candles {
+    type Row = CandleRow;
+
+    fn take(&mut self, row: CandleRow) {
+        match self.0.entry(row.open_us) {
+            Entry::Vacant(entry) => {
+                entry.insert(row);
+            }
+            Entry::Occupied(mut entry) => {
+                if replaces(&row, entry.get()) {
+                    entry.insert(row);
+                }
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn nth_newest(&mut self, n: usize) -> Option<i64> {
+        self.0.keys().rev().nth(n.checked_sub(1)?).copied()
+    }
+}
+
+#[derive(Default)]
+struct Ticks(Vec<TickRow>);
+
+impl Collected for Ticks {
+    type Row = TickRow;
+
+    fn take(&mut self, row: TickRow) {
+        self.0.push(row);
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn nth_newest(&mut self, n: usize) -> Option<i64> {
+        let index = n.checked_sub(1).filter(|index| *index < self.0.len())?;
+        let (_, nth, _) = self.0.select_nth_unstable_by_key(index, |row| std::cmp::Reverse(row.event_us));
+        Some(nth.event_us)
+    }
+}
+
+impl Scan<'_> {
+    /// Candles, ascending.
+    pub(crate) fn candles(&self, limit: Limit) -> Result<Vec<CandleRow>> {
+        let mut found = Candles::default();
+        self.collect(&mut found, limit)?;
+        let rows = found.0.into_values();
+        Ok(cut(rows.collect(), limit))
+    }
+
+    /// Trades, ascending by time, then by number of the trade id, then by its text.
+    pub(crate) fn ticks(&self, limit: Limit) -> Result<Vec<TickRow>> {
+        let mut found = Ticks::default();
+        self.collect(&mut found, limit)?;
+        let order = |row: &TickRow| (row.event_us, row.trade_number);
+        found.0.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.trade_id.cmp(&b.trade_id)));
+        Ok(cut(found.0, limit))
+    }
+
+    fn collect<C: Collected>(&self, found: &mut C, limit: Limit) -> Result<()> {
+        let mut days = self.snapshot.days(self.wanted);
+        if matches!(limit, Limit::Oldest(_)) {
+            days.reverse();
+        }
+        for day in days {
+            let read = || {
+                self.counters.manifests.fetch_add(1, Relaxed);
+            };
+            let files = plan::files_of_day(self.snapshot, self.wanted, day, self.cache, read)?;
+            for file in &files {
+                if let Limit::Newest(most) = limit
+                    && (most == 0 || found.nth_newest(most).is_some_and(|cutoff| *file.times.end() < cutoff))
+                {
+                    // Files come by falling end, and earlier days end before this one.
+                    return Ok(());
+                }
+                self.counters.files.fetch_add(1, Relaxed);
+                self.counters.bytes.fetch_add(file.bytes, Relaxed);
+                decode::rows(file, self.wanted, |row| found.take(row))?;
+                if found.len() > self.most && !matches!(limit, Limit::Newest(n) if n <= self.most) {
+                    return Err(LakeError::TooManyRows { most: self.most });
+                }
+            }
+            if matches!(limit, Limit::Oldest(most) if found.len() >= most) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cut<R>(mut rows: Vec<R>, limit: Limit) -> Vec<R> {
+    match limit {
+        Limit::None => {}
+        Limit::Oldest(most) => rows.truncate(most),
+        Limit::Newest(most) => drop(rows.drain(..rows.len().saturating_sub(most))),
+    }
+    rows
+}

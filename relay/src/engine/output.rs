@@ -1,0 +1,272 @@
+//! What goes out to one peer: ranges of the read buffer first, a bounded backlog if the peer does not take them.
+//!
+//! Pure but for the stream it writes to. The invariant: what reaches the stream is a sequence of whole messages, in order,
+//! whatever the stream takes and whatever is dropped.
+
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice, Write};
+use std::ops::Range;
+use zmtp::codec::whole_message_len;
+
+/// Ranges in one gathered write.
+const SLICES: usize = 64;
+/// An empty backlog larger than this gives its memory back.
+const KEEP_BYTES: usize = 64 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Output {
+    backlog: BytesMut,
+    /// Whole messages in the buffer of this wake, neighbours merged.
+    ranges: Vec<Range<usize>>,
+    /// The last write was not refused.
+    pub(super) writable: bool,
+}
+
+/// What a flush did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    pub(super) written: usize,
+    /// Messages dropped because the backlog was full.
+    pub(super) dropped: u64,
+}
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self { backlog: BytesMut::new(), ranges: Vec::new(), writable: true }
+    }
+
+    pub(super) fn backlog_len(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// Adds a message of this wake's buffer. True if it is the first of the wake.
+    pub(super) fn push_range(&mut self, range: Range<usize>) -> bool {
+        match self.ranges.last_mut() {
+            Some(last) if last.end == range.start => {
+                last.end = range.end;
+                false
+            }
+            _ => {
+                self.ranges.push(range);
+                self.ranges.len() == 1
+            }
+        }
+    }
+
+    /// Appends whole messages or commands that are not in the buffer.
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.backlog);
+    }
+
+    /// Writes the backlog, then the ranges of `source`; keeps what is not taken as long as the backlog is within
+    /// `limit`, and drops whole messages beyond it. A message that was begun is always kept.
+    pub(super) fn flush(&mut self, stream: &mut impl Write, source: &[u8], limit: usize) -> io::Result<Flushed> {
+        let mut written = 0;
+        while self.writable && !self.backlog.is_empty() {
+            let n = self.accepted(stream.write(&self.backlog))?;
+            self.backlog.advance(n);
+            written += n;
+        }
+        if self.backlog.is_empty() && self.backlog.capacity() > KEEP_BYTES {
+            self.backlog = BytesMut::new();
+        }
+        let sent = if self.backlog.is_empty() { self.write_ranges(stream, source)? } else { 0 };
+        let dropped = self.keep(source, sent, limit);
+        self.ranges.clear();
+        Ok(Flushed { written: written + sent, dropped })
+    }
+
+    /// The number of bytes taken; none if the stream would block.
+    fn accepted(&mut self, result: io::Result<usize>) -> io::Result<usize> {
+        match result {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(0)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            result => result,
+        }
+    }
+
+    fn write_ranges(&mut self, stream: &mut impl Write, source: &[u8]) -> io::Result<usize> {
+        let total: usize = self.ranges.iter().map(ExactSizeIterator::len).sum();
+        let (mut sent, mut at, mut offset) = (0, 0, 0);
+        while self.writable && sent < total {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, range) in slices.iter_mut().zip(&self.ranges[at..]) {
+                let start = range.start + if count == 0 { offset } else { 0 };
+                *slice = IoSlice::new(&source[start..range.end]);
+                count += 1;
+            }
+            let result = stream.write_vectored(&slices[..count]);
+            let mut n = self.accepted(result)?;
+            sent += n;
+            while n > 0 {
+                let left = self.ranges[at].len() - offset;
+                if n < left {
+                    offset += n;
+                    break;
+                }
+                n -= left;
+                at += 1;
+                offset = 0;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Moves what is left of the ranges, `sent` bytes being gone, to the backlog. Returns the messages dropped.
+    fn keep(&mut self, source: &[u8], mut sent: usize, limit: usize) -> u64 {
+        let mut dropped = 0;
+        for range in &self.ranges {
+            if sent >= range.len() {
+                sent -= range.len();
+                continue;
+            }
+            let (messages, skip) = (&source[range.clone()], std::mem::take(&mut sent));
+            if self.backlog.len() + messages.len() - skip <= limit {
+                self.backlog.extend_from_slice(&messages[skip..]);
+                continue;
+            }
+            let mut at = 0;
+            while let Some(len) = whole_message_len(&messages[at..]) {
+                let end = at + len;
+                if at < skip && skip < end {
+                    self.backlog.extend_from_slice(&messages[skip..end]);
+                } else if at >= skip {
+                    if self.backlog.len() + len <= limit {
+                        self.backlog.extend_from_slice(&messages[at..end]);
+                    } else {
+                        dropped += 1;
+                    }
+                }
+                at = end;
+            }
+        }
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zmtp::codec::encode_message;
+
+    /// Takes so many bytes per call, then blocks once.
+    struct Drip {
+        takes: Vec<usize>,
+        got: Vec<u8>,
+    }
+
+    impl Write for Drip {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.takes.pop() {
+                None | Some(0) => Err(io::ErrorKind::WouldBlock.into()),
+                Some(n) => {
+                    let n = n.min(bytes.len());
+                    self.got.extend_from_slice(&bytes[..n]);
+                    Ok(n)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn messages(sizes: &[usize]) -> (Vec<u8>, Vec<Range<usize>>) {
+        let (mut bytes, mut ranges) = (BytesMut::new(), Vec::new());
+        for (at, size) in sizes.iter().enumerate() {
+            let start = bytes.len();
+            encode_message(&mut bytes, &[&at.to_be_bytes()[..], &vec![7; *size]]);
+            ranges.push(start..bytes.len());
+        }
+        (bytes.to_vec(), ranges)
+    }
+
+    fn numbers(mut bytes: &[u8]) -> Vec<usize> {
+        let mut numbers = Vec::new();
+        while !bytes.is_empty() {
+            let len = whole_message_len(bytes).expect("only whole messages");
+            numbers.push(usize::from_be_bytes(bytes[2..10].try_into().unwrap()));
+            bytes = &bytes[len..];
+        }
+        numbers
+    }
+
+    #[test]
+    fn neighbours_are_written_as_one_and_others_gathered() {
+        let (source, ranges) = messages(&[5, 5, 5, 5]);
+        let mut output = Output::new();
+        assert!(output.push_range(ranges[0].clone()));
+        assert!(!output.push_range(ranges[1].clone()));
+        assert!(!output.push_range(ranges[3].clone()));
+        assert_eq!(output.ranges.len(), 2);
+        let mut sink = Vec::new();
+        output.flush(&mut sink, &source, 0).unwrap();
+        assert_eq!(numbers(&sink), [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_stuck_peer_costs_its_limit_and_each_drop_is_counted() {
+        let (source, ranges) = messages(&[100; 10]);
+        let mut output = Output::new();
+        let mut drip = Drip { takes: vec![30], got: Vec::new() };
+        for range in &ranges {
+            output.push_range(range.clone());
+        }
+        let one = ranges[0].len();
+        let flushed = output.flush(&mut drip, &source, 3 * one).unwrap();
+        // Message 0 was begun and is kept; of the others as many as fit.
+        assert_eq!(flushed, Flushed { written: 30, dropped: 7 });
+        assert!(output.backlog_len() <= 3 * one && !output.writable);
+        output.writable = true;
+        let mut sink = drip.got;
+        output.flush(&mut sink, &[], 0).unwrap();
+        assert_eq!(numbers(&sink), [0, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_stream_takes_it_gets_whole_messages_in_order(
+            wakes in proptest::collection::vec(
+                (proptest::collection::vec((0usize..300, any::<bool>()), 0..12), proptest::collection::vec(0usize..400, 0..6)),
+                1..8,
+            ),
+            limit in 0usize..2000,
+        ) {
+            let mut output = Output::new();
+            let mut drip = Drip { takes: Vec::new(), got: Vec::new() };
+            let (mut base, mut expected, mut dropped, mut pushed) = (0, Vec::new(), 0, 0);
+            for (sizes, takes) in wakes {
+                let plain: Vec<usize> = sizes.iter().map(|(size, _)| *size).collect();
+                let (mut source, ranges) = messages(&plain);
+                for (range, (at, (_, wanted))) in ranges.iter().zip(sizes.iter().enumerate()) {
+                    source[range.start + 2..range.start + 10].copy_from_slice(&(base + at).to_be_bytes());
+                    if *wanted {
+                        output.push_range(range.clone());
+                        expected.push(base + at);
+                        pushed += 1;
+                    }
+                }
+                base += plain.len();
+                output.writable = true;
+                drip.takes = takes;
+                dropped += output.flush(&mut drip, &source, limit).unwrap().dropped;
+                let largest = 330;
+                prop_assert!(output.backlog_len() <= limit + largest);
+            }
+            output.writable = true;
+            let mut sink = std::mem::take(&mut drip.got);
+            output.flush(&mut sink, &[], limit).unwrap();
+            let got = numbers(&sink);
+            prop_assert!(got.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(got.iter().all(|n| expected.contains(n)));
+            prop_assert_eq!(got.len() as u64 + dropped, pushed);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Peers that do not read: they cost themselves, never others.
+
+use crate::harness::{TestRelay, config, reaches, soon};
+use crate::raw_peer::{Item, Raw, message};
+use relay::config::Config;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use zmtp::SocketType::{Dealer, Pub, Sub};
+
+fn small_backlogs() -> Config {
+    let mut config = config();
+    config.limits.frame_bytes = 64 << 10;
+    config.limits.backlog_bytes = 1 << 20;
+    config
+}
+
+async fn publisher(relay: &TestRelay, topic: &[u8]) -> Raw {
+    let mut peer = Raw::connect(relay.addresses.publishers, Pub).await;
+    assert_eq!(peer.next().await, Item::Subscribe(topic.to_vec()));
+    peer
+}
+
+#[tokio::test]
+async fn the_healthy_subscriber_gets_all_of_40000_beside_a_stuck_one() {
+    const MESSAGES: u64 = 40_000;
+    let relay = TestRelay::with(small_backlogs());
+    let stuck = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
+    let mut healthy = Raw::connect(relay.addresses.subscribers, Sub).await;
+    healthy.subscribe(b"X").await;
+    healthy.sync().await;
+    let mut publisher = publisher(&relay, b"X").await;
+    let body = [b'z'; 1000];
+    let publish = async {
+        for n in 0..MESSAGES {
+            publisher.publish(&[b"X", &n.to_be_bytes(), &body]).await;
+            // The publisher stays at most 256 messages ahead, so that only the stuck one can be behind.
+            if n % 256 == 255 {
+                publisher.sync().await;
+            }
+        }
+    };
+    let receive = async {
+        for n in 0..MESSAGES {
+            assert_eq!(healthy.message().await[1], n.to_be_bytes());
+        }
+    };
+    soon(async { tokio::join!(publish, receive) }).await;
+    let counters = relay.observer.fan_out();
+    assert!(counters.dropped_total.load(Ordering::Relaxed) > 10_000, "the stuck one was given up on");
+    assert!(counters.backlog_bytes.load(Ordering::Relaxed) <= (1 << 20) + 2000, "and cost its limit");
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() {
+    let relay = TestRelay::with(small_backlogs());
+    let mut slow = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
+    let mut publisher = publisher(&relay, b"X").await;
+    let body = [b'z'; 5000];
+    let mut sent = 0u64;
+    while relay.observer.fan_out().dropped_total.load(Ordering::Relaxed) < 100 {
+        publisher.publish(&[b"X", &sent.to_be_bytes(), &body]).await;
+        publisher.sync().await;
+        sent += 1;
+    }
+    let mut last = None;
+    let mut got = 0;
+    let dropped = relay.observer.fan_out().dropped_total.load(Ordering::Relaxed);
+    while got < sent - dropped {
+        let frames = slow.message().await;
+        assert_eq!(frames[2], body, "whole");
+        let number = u64::from_be_bytes(frames[1][..].try_into().unwrap());
+        assert!(last < Some(number), "in order");
+        last = Some(number);
+        got += 1;
+    }
+    publisher.publish(&[b"X", b"newest", b""]).await;
+    assert_eq!(slow.message().await[1], b"newest");
+}
+
+#[tokio::test]
+async fn a_stuck_subscriber_is_dropped_and_so_is_one_that_sips() {
+    let mut config = small_backlogs();
+    config.limits.stuck_timeout = Duration::from_millis(200);
+    let relay = TestRelay::with(config);
+    let mut stuck = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
+    let mut sipping = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
+    let mut publisher = publisher(&relay, b"X").await;
+    // More than the system's own buffers take: 4 MiB in the relay's socket, a little in the peer's.
+    let bytes = message(&[b"X", &[0; 60_000]]).repeat(10);
+    let flood = async {
+        loop {
+            publisher.send(&bytes).await;
+        }
+    };
+    let sip = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
+        let mut sip = [0; 1];
+        while let Ok(1) = sipping.stream.read(&mut sip).await {
+            looks.tick().await;
+        }
+    };
+    let dropped = reaches(&relay.observer.fan_out().stuck_total, 2);
+    tokio::select! {
+        () = flood => {}
+        () = sip => {}
+        () = dropped => {}
+    }
+    reaches(&relay.observer.fan_out().stuck_total, 2).await;
+    stuck.closed().await;
+}
+
+#[tokio::test]
+async fn when_all_backlogs_together_are_too_much_the_one_furthest_behind_goes() {
+    let mut config = small_backlogs();
+    config.limits.backlog_total_bytes = 2 << 20;
+    let relay = TestRelay::with(config);
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await);
+    }
+    let mut publisher = publisher(&relay, b"X").await;
+    let bytes = message(&[b"X", &[0; 60_000]]).repeat(10);
+    let counters = relay.observer.fan_out();
+    let flood = async {
+        while counters.overrun_total.load(Ordering::Relaxed) < 2 {
+            publisher.send(&bytes).await;
+            publisher.sync().await;
+            assert!(counters.backlog_bytes.load(Ordering::Relaxed) < 3 << 20);
+        }
+    };
+    soon(flood).await;
+    assert_eq!(counters.protocol_errors_total.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_loses_them_and_stops_nobody() {
+    let mut config = config();
+    config.limits.frame_bytes = 64 << 10;
+    config.limits.backlog_bytes = 80 << 10;
+    config.limits.backlog_total_bytes = 80 << 10;
+    let relay = TestRelay::with(config);
+    let mut rude = Raw::connect(relay.addresses.requests, Dealer).await;
+    let bytes = message(&[b"route", b"nonsense"]).repeat(1000);
+    let counters = relay.observer.requests();
+    let flood = async {
+        while counters.dropped_total.load(Ordering::Relaxed) == 0 {
+            rude.send(&bytes).await;
+        }
+    };
+    soon(flood).await;
+    let mut polite = Raw::connect(relay.addresses.requests, Dealer).await;
+    polite.publish(&[b"route", b"nonsense"]).await;
+    assert_eq!(polite.message().await[0], b"route");
+}

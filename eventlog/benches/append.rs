@@ -105,9 +105,13 @@ async fn run() {
     for batch in [1, 64, 1024] {
         let plain = plain_file(root.path(), batch);
         for tasks in [1, 16] {
+            let before = log.metrics();
             let rate = appenders(&log, "fsync", tasks, batch).await;
+            let after = log.metrics();
+            let appends = (after.appended_records - before.appended_records) as f64 / batch as f64;
+            let shared = appends / (after.fsyncs - before.fsyncs) as f64;
             let name = format!("fsync, {tasks} appender(s), batches of {batch}");
-            println!("{name:<44} {rate:>12.0} {plain:>14.0} {:>7.2}", rate / plain);
+            println!("{name:<44} {rate:>12.0} {plain:>14.0} {:>7.2}   {shared:.1} appends per fdatasync", rate / plain);
         }
     }
     let shared = EmbeddedLog::open(EmbeddedConfig::shared(root.path().join("shared"))).unwrap();

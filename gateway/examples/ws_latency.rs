@@ -156,8 +156,7 @@ async fn main() -> Result<()> {
         None => own.insert(own_gateway(&publisher).await?).0,
     };
     let (ready, mut all_ready) = tokio::sync::mpsc::channel(options.clients);
-    let clients: Vec<_> =
-        (0..options.clients).map(|_| tokio::spawn(client(address, total, ready.clone()))).collect();
+    let clients: Vec<_> = (0..options.clients).map(|_| tokio::spawn(client(address, total, ready.clone()))).collect();
     for _ in 0..options.clients {
         timeout(PATIENCE, all_ready.recv()).await.context("a client did not get ready")?;
     }

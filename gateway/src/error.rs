@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 /// What went wrong, as a word that is stable for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs, reason = "docs/protocol/11-rest.md lists them; the status below says the same")]
+#[allow(missing_docs, reason = "the status below says what each means")]
 pub(crate) enum Code {
     Malformed,
     InvalidField,

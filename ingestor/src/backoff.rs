@@ -42,7 +42,10 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         for whole in [100, 200, 400, 800, 1600, 2000, 2000] {
             let wait = backoff.next_wait(&mut random);
-            assert!(wait >= Duration::from_millis(whole / 2) && wait <= Duration::from_millis(whole), "{whole}: {wait:?}");
+            assert!(
+                wait >= Duration::from_millis(whole / 2) && wait <= Duration::from_millis(whole),
+                "{whole}: {wait:?}"
+            );
         }
         backoff.reset();
         assert!(backoff.next_wait(&mut random) <= Duration::from_millis(100));

@@ -1,8 +1,8 @@
 //! The health of one venue's feed as the platform sees it: collected from all its parts, written as a feed status.
 
 use crate::metrics::VenueMetrics;
-use proto::wire::{self, FeedMode, FeedState};
 use proto::Venue;
+use proto::wire::{self, FeedMode, FeedState};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -228,7 +228,7 @@ mod tests {
         board.set_link("ws-0", FeedState::Live, "");
         board.changed().await;
         board.set_link("ws-0", FeedState::Live, "");
-        let again = tokio::time::timeout(std::time::Duration::from_secs(5), board.changed()).await;
+        let again = tokio::time::timeout(Duration::from_secs(5), board.changed()).await;
         assert!(again.is_err());
     }
 }

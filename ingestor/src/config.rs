@@ -259,7 +259,12 @@ impl VenueConfig {
     /// The replay that this entry asks for.
     #[must_use]
     pub fn replay(&self) -> ReplayConfig {
-        ReplayConfig { files: self.files.clone(), venue: Some(self.venue.clone()), speed: self.speed, ..Default::default() }
+        ReplayConfig {
+            files: self.files.clone(),
+            venue: Some(self.venue.clone()),
+            speed: self.speed,
+            ..Default::default()
+        }
     }
 }
 
@@ -316,7 +321,10 @@ impl Config {
             }
         }
         let id = self.ingestor_id.as_deref().unwrap_or("x");
-        if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        if id.is_empty()
+            || id.len() > 64
+            || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        {
             problems.push("ingestor_id: 1 to 64 letters, digits, dots, dashes or underscores".to_owned());
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigProblems(problems)) }

@@ -152,7 +152,8 @@ impl Continuity {
             Repair::Since { .. } => {
                 let retry_ns = now_ns.saturating_add(nanos(self.limits.gaps.retry).saturating_mul(8));
                 if let Some(state) = self.symbols.get_mut(symbol)
-                    && let Link::Doubtful { due_ns: due_ns @ Some(_), in_repair: in_repair @ true, .. } = &mut state.link
+                    && let Link::Doubtful { due_ns: due_ns @ Some(_), in_repair: in_repair @ true, .. } =
+                        &mut state.link
                 {
                     if outcome == RepairOutcome::NotAsked {
                         (*due_ns, *in_repair) = (Some(retry_ns), false);

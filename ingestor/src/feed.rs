@@ -135,7 +135,11 @@ impl Feed {
 
     /// Runs a session, and its replacement when it is old, until neither is left. Returns how the last one ended, how
     /// long it lived and its number.
-    async fn supervise(&mut self, mut current: Running, mut latest: SessionNumber) -> (SessionEnd, Duration, SessionNumber) {
+    async fn supervise(
+        &mut self,
+        mut current: Running,
+        mut latest: SessionNumber,
+    ) -> (SessionEnd, Duration, SessionNumber) {
         let mut next: Option<Running> = None;
         let mut replace_at = current.started + self.rules.connection_age;
         let mut retire_at: Option<Instant> = None;
@@ -195,9 +199,7 @@ impl Drop for Running {
 /// How the replacement ended; never, while there is none.
 async fn ended(next: &mut Option<Running>) -> SessionEnd {
     match next {
-        Some(running) => {
-            (&mut running.task).await.unwrap_or_else(|error| SessionEnd::Closed(error.to_string()))
-        }
+        Some(running) => (&mut running.task).await.unwrap_or_else(|error| SessionEnd::Closed(error.to_string())),
         None => std::future::pending().await,
     }
 }

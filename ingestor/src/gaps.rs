@@ -101,7 +101,8 @@ impl GapTracker {
     pub(crate) fn observe(&mut self, symbol: &Symbol, id: u64, event_time_ns: u64, now_ns: u64) -> Observed {
         let limits = self.limits;
         let Some(ids) = self.symbols.get_mut(symbol) else {
-            let ids = Ids { floor: id, next: id.saturating_add(1), last_time_ns: event_time_ns, holes: BTreeMap::new() };
+            let ids =
+                Ids { floor: id, next: id.saturating_add(1), last_time_ns: event_time_ns, holes: BTreeMap::new() };
             self.symbols.insert(symbol.clone(), ids);
             return Observed::First;
         };

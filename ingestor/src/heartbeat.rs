@@ -69,7 +69,8 @@ impl Heartbeats {
             quiet.last_tick_received_ns = quiet.last_tick_received_ns.max(receive_time_ns);
             return;
         }
-        let quiet = Quiet { last_event_ns: event_time_ns, last_tick_received_ns: receive_time_ns, last_heartbeat_ns: 0 };
+        let quiet =
+            Quiet { last_event_ns: event_time_ns, last_tick_received_ns: receive_time_ns, last_heartbeat_ns: 0 };
         self.symbols.insert(symbol.clone(), quiet);
     }
 

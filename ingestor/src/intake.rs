@@ -195,7 +195,8 @@ impl Intake {
             self.heartbeats.tick(&tick.symbol, tick.event_time_ns, tick.receive_time_ns);
         }
         let gaps = self.continuity.with(|continuity| {
-            let ticks = decoded.ticks.iter().map(|(_, t)| (&t.symbol, t.trade_id.clone(), t.event_time_ns, t.receive_time_ns));
+            let ticks =
+                decoded.ticks.iter().map(|(_, t)| (&t.symbol, t.trade_id.clone(), t.event_time_ns, t.receive_time_ns));
             let void = decoded.void.iter().map(|(frame, symbol, id)| {
                 let at_ns = inputs.get(*frame).map_or(0, |input| input.receive_time_ns);
                 (symbol, id.to_string(), at_ns, at_ns)

@@ -1,7 +1,7 @@
 //! From frames to what is written: decode with the venue's adapter, check, and count. Pure.
 
-use proto::market::{Quote, Source, Tick};
 use proto::Symbol;
+use proto::market::{Quote, Source, Tick};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use venues::{Adapter, Event, PartialQuotes, Rejection};
@@ -137,7 +137,10 @@ mod tests {
     fn each_frame_becomes_something_and_keeps_its_index() {
         let out = decoded(&[&trade(1, NOW / 1_000_000), "broken", r#"{"e":"subscribed","s":"BTC/USDT"}"#]);
         assert_eq!((out.ticks.len(), out.ticks[0].0, out.ticks[0].1.source), (1, 0, Source::Replay));
-        assert_eq!((out.refusals[0].frame, out.refusals[0].reason, out.refusals[0].stage), (1, "malformed", Stage::Raw));
+        assert_eq!(
+            (out.refusals[0].frame, out.refusals[0].reason, out.refusals[0].stage),
+            (1, "malformed", Stage::Raw)
+        );
         assert!(out.subscribed);
     }
 

@@ -114,11 +114,6 @@ impl RateLimiter {
         self.blocked_until_ns = self.blocked_until_ns.max(until);
         wait
     }
-
-    /// Until when the venue wants no request; in the past if it has no such wish.
-    pub(crate) const fn blocked_until_ns(&self) -> u64 {
-        self.blocked_until_ns
-    }
 }
 
 #[cfg(test)]

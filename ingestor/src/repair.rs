@@ -39,6 +39,7 @@ impl Repairer {
     pub(crate) async fn run(self) -> Result<(), WriteError> {
         let mut running: JoinSet<Result<(), WriteError>> = JoinSet::new();
         let mut waiting = Vec::new();
+        let mut abandoned_before = 0;
         loop {
             let now_ns = self.rest.writer().now_ns();
             let mut due = self.continuity.with(|continuity| continuity.due(now_ns));
@@ -52,8 +53,10 @@ impl Repairer {
                 let repairer = self.clone();
                 running.spawn(async move { repairer.repair(&symbol, &repair).await });
             }
-            let (next_ns, missing) = self.continuity.with(|c| (c.next_due_ns(), c.missing()));
+            let (next_ns, missing, abandoned) = self.continuity.with(|c| (c.next_due_ns(), c.missing(), c.abandoned()));
             board.metrics.missing.set(i64::try_from(missing).unwrap_or(i64::MAX));
+            board.metrics.abandoned_trades.inc_by(abandoned - abandoned_before);
+            abandoned_before = abandoned;
             let wait = next_ns.map_or(IDLE, |at_ns| Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(IDLE));
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
@@ -80,7 +83,6 @@ impl Repairer {
         let given_up = self.continuity.with(|c| c.finished(symbol, repair, outcome, now_ns));
         if given_up > 0 {
             let board = self.rest.writer().board();
-            board.metrics.abandoned_trades.inc_by(given_up);
             board.note(format!("{given_up} trades of {symbol} could not be had"));
             tracing::warn!(venue = %board.venue(), %symbol, given_up, "missing trades given up");
         }

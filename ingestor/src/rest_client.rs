@@ -149,7 +149,8 @@ impl RestClient {
         let started = tokio::time::Instant::now();
         let mut waited = false;
         loop {
-            let (until_ns, now_ns) = match self.limiter(|l, now_ns| (l.acquire(weight, terms.purpose, now_ns), now_ns)) {
+            let (until_ns, now_ns) = match self.limiter(|l, now_ns| (l.acquire(weight, terms.purpose, now_ns), now_ns))
+            {
                 (Ok(()), _) => return Ok(()),
                 (Err(until_ns), now_ns) => (until_ns, now_ns),
             };
@@ -248,7 +249,11 @@ impl RestClient {
         };
         let places = self.writer.append(LogTopic::RawRest, (0..parts).map(record).collect()).await?;
         let topic = || LogTopic::RawRest.name().to_owned();
-        Ok(places.first().map(|(partition, offset)| RawReference { topic: topic(), partition: *partition, offset: *offset }))
+        Ok(places.first().map(|(partition, offset)| RawReference {
+            topic: topic(),
+            partition: *partition,
+            offset: *offset,
+        }))
     }
 }
 

@@ -137,11 +137,8 @@ impl Ingestor {
         let mut tasks = Tasks { set: JoinSet::new() };
         if let (Some(relay_work), false) = (&config.relay_work, venues.is_empty()) {
             let desks = venues.iter().map(|venue| (venue.writer().board().venue().clone(), venue.desk()));
-            let rules = DeskRules {
-                ingestor_id: id.clone(),
-                relay_work: relay_work.clone(),
-                lease: config.timing.lease,
-            };
+            let rules =
+                DeskRules { ingestor_id: id.clone(), relay_work: relay_work.clone(), lease: config.timing.lease };
             let (log, clock, stop) = (parts.log.clone(), parts.clock.clone(), parts.stop.clone());
             let desk = HistoryDesk::new(rules, desks.collect::<BTreeMap<_, _>>(), log, clock, stop);
             tasks.spawn("history", desk.run());

@@ -23,9 +23,9 @@ use crate::sim_feed::{self, SimFeedParts};
 use crate::store::Store;
 use crate::tail;
 use crate::transport::Transport;
+use proto::Symbol;
 use proto::market::Source;
 use proto::wire::{FeedMode, FeedState};
-use proto::Symbol;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -72,8 +72,8 @@ impl VenueTask {
         let (timing, limits) = (config.timing.clone(), config.limits.clone());
         let (log, clock, stop) = (parts.log.clone(), parts.clock.clone(), parts.stop.clone());
         let writer = LogWriter::new(log, Arc::new(board), clock.clone(), timing.log_retry, stop.clone());
-        let exchange = (entry.mode == Mode::Sim)
-            .then(|| Arc::new(SimExchange::new(entry.sim.clone(), &entry.symbols, clock)));
+        let exchange =
+            (entry.mode == Mode::Sim).then(|| Arc::new(SimExchange::new(entry.sim.clone(), &entry.symbols, clock)));
         let transport = match &exchange {
             Some(exchange) => Transport::Sim(Arc::clone(exchange)),
             None => {
@@ -91,11 +91,7 @@ impl VenueTask {
         };
         let continuity = Continuity::new(
             profile.trade_ids,
-            ContinuityLimits {
-                gaps,
-                catch_up_after: timing.catch_up_after,
-                catch_up_longest: timing.catch_up_longest,
-            },
+            ContinuityLimits { gaps, catch_up_after: timing.catch_up_after, catch_up_longest: timing.catch_up_longest },
         );
         Ok(Self {
             entry: entry.clone(),
@@ -251,13 +247,7 @@ impl VenueTask {
             tasks.spawn("intake", intake.run(received));
             let feed = Feed {
                 link: link.to_string(),
-                parts: SessionParts {
-                    link,
-                    connection,
-                    rules: rules.clone(),
-                    clock: self.parts.clock.clone(),
-                    items,
-                },
+                parts: SessionParts { link, connection, rules: rules.clone(), clock: self.parts.clock.clone(), items },
                 rules: FeedRules {
                     backoff_first: timing.backoff_first,
                     backoff_longest: timing.backoff_longest,

@@ -328,7 +328,6 @@ impl<S: Switch> Engine<S> {
             self.links.doom(oldest, End::Crowded);
             self.settle();
         }
-        let address = link.address;
         let key = self.links.insert(link);
         let Some(link) = self.links.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -339,7 +338,7 @@ impl<S: Switch> Engine<S> {
         }
         link.configure();
         add(&self.counters.accepted_total, 1);
-        self.admission.entered(address);
+        self.admission.entered();
         self.links.touch(key);
         self.settle();
     }

@@ -5,20 +5,54 @@ use proto::market::{Candle, Tick};
 use proto::{Decimal, Interval, Symbol, Venue};
 use std::collections::BTreeMap;
 
+/// What of a trade makes candles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Print {
+    /// Venue time, ns.
+    pub time_ns: u64,
+    /// Order among trades of the same time.
+    pub id: u64,
+    /// Price.
+    pub price: Decimal,
+    /// Size.
+    pub size: Decimal,
+}
+
+impl From<&Trade> for Print {
+    fn from(trade: &Trade) -> Self {
+        let decimal = |mantissa: u64, scale| Decimal::new(mantissa.into(), scale).expect("fits");
+        Self {
+            time_ns: trade.time_ms * 1_000_000,
+            id: trade.id,
+            price: decimal(trade.price_cents, 2),
+            size: decimal(trade.size_e5, 5),
+        }
+    }
+}
+
+impl From<&Tick> for Print {
+    fn from(tick: &Tick) -> Self {
+        let id = tick.trade_id.parse().expect("a numeric id");
+        Self { time_ns: tick.event_time_ns, id, price: tick.price, size: tick.size }
+    }
+}
+
 /// All candles of a series by open time, from trades in any order; `closed` and `revision` are left at their defaults.
 ///
 /// # Panics
 /// If a sum leaves the range of a decimal.
 #[must_use]
-pub fn candles(venue: &Venue, symbol: &Symbol, interval: Interval, trades: &[Trade]) -> BTreeMap<u64, Candle> {
-    let mut sorted: Vec<_> = trades.iter().collect();
-    sorted.sort_by_key(|t| (t.time_ms, t.id));
+pub fn candles(
+    venue: &Venue,
+    symbol: &Symbol,
+    interval: Interval,
+    trades: impl IntoIterator<Item = Print>) -> BTreeMap<u64, Candle> {
+    let mut sorted: Vec<_> = trades.into_iter().collect();
+    sorted.sort_by_key(|t| (t.time_ns, t.id));
     let mut candles = BTreeMap::new();
-    for trade in sorted {
-        let price = Decimal::new(trade.price_cents.into(), 2).expect("fits");
-        let size = Decimal::new(trade.size_e5.into(), 5).expect("fits");
+    for Print { time_ns, price, size, .. } in sorted {
         let notional = price.checked_mul(size).expect("fits");
-        let open_time_ns = interval.open_time(trade.time_ms * 1_000_000);
+        let open_time_ns = interval.open_time(time_ns);
         let candle = candles.entry(open_time_ns).or_insert_with(|| Candle {
             venue: venue.clone(),
             symbol: symbol.clone(),
@@ -67,7 +101,7 @@ pub fn compare_candles(expected: &BTreeMap<u64, Candle>, got: &[Candle]) -> Resu
 ///
 /// # Errors
 /// The first difference, in words.
-pub fn compare_ticks(expected: &[Trade], got: &[Tick]) -> Result<(), String> {
+pub fn compare_ticks(expected: &[String], got: &[Tick]) -> Result<(), String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for tick in got {
         *counts.entry(&tick.trade_id).or_default() += 1;
@@ -75,9 +109,9 @@ pub fn compare_ticks(expected: &[Trade], got: &[Tick]) -> Result<(), String> {
     if let Some((id, count)) = counts.iter().find(|(_, count)| **count > 1) {
         return Err(format!("trade {id} is there {count} times"));
     }
-    for trade in expected {
-        if counts.remove(trade.id.to_string().as_str()).is_none() {
-            return Err(format!("trade {} is missing", trade.id));
+    for id in expected {
+        if counts.remove(id.as_str()).is_none() {
+            return Err(format!("trade {id} is missing"));
         }
     }
     match counts.into_keys().next() {

@@ -103,7 +103,7 @@ impl Dexorder {
     ///
     /// # Panics
     /// If it does not stop in time.
-    pub async fn terminate(mut self) -> ExitStatus {
+    pub async fn terminate(self) -> ExitStatus {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
             // A process that ended in between is fine too.

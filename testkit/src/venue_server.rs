@@ -307,10 +307,12 @@ fn generate_once(shared: &Shared, lose: Option<u64>) {
     let symbols: Vec<Symbol> = table.symbols().cloned().collect();
     for symbol in symbols {
         let id = table.add(&symbol, now_ms);
-        let lost = lose.is_some_and(|each| id % each.max(1) == 0);
+        let lost = lose.is_some_and(|each| id.is_multiple_of(each.max(1)));
         if let (false, Some(trade)) = (lost, table.trades(&symbol).last()) {
-            let frames =
-                [Order::Trade(shared.dialect.trade(&symbol, trade).into()), Order::Quote(shared.dialect.quote(&symbol, trade).into())];
+            let frames = [
+                Order::Trade(shared.dialect.trade(&symbol, trade).into()),
+                Order::Quote(shared.dialect.quote(&symbol, trade).into()),
+            ];
             for frame in frames {
                 let _nobody = shared.orders.send(frame);
             }

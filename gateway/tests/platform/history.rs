@@ -21,8 +21,7 @@ async fn request(world: &World) -> (PeerKey, HistoryRequest) {
 
 fn acknowledge(world: &World, peer: PeerKey, request: &HistoryRequest, status: AckStatus) {
     let id = request.request_id.to_string();
-    let ack =
-        RequestAck { request_id: id.clone(), status: status as i32, retry_after_ms: 20, ..Default::default() };
+    let ack = RequestAck { request_id: id.clone(), status: status as i32, retry_after_ms: 20, ..Default::default() };
     let frame = FrameHeader::new(Kind::RequestAck, 1, 1, 0).encode(&ack).unwrap();
     world.router.send(peer, &[Bytes::from_static(b"SIM:"), frame]).unwrap();
 }
@@ -57,10 +56,8 @@ async fn missing_history_is_fetched_and_shown_in_the_same_answer() {
     assert!(answer.1["candles"].as_array().unwrap().len() >= 9, "{}", answer.1);
     assert_eq!(world.get(SERIES).await.1["history"], "complete");
     assert_eq!(world.metric("gateway_history_submitted_total"), 1, "the answer is remembered");
-    until("the end of the subscription", || {
-        !world.fanout.has_subscriber(ready_topic(&asked.request_id.to_string()))
-    })
-    .await;
+    until("the end of the subscription", || !world.fanout.has_subscriber(ready_topic(&asked.request_id.to_string())))
+        .await;
 }
 
 #[tokio::test]

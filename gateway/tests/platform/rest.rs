@@ -32,7 +32,8 @@ async fn health_venues_and_instruments_show_what_is_on_the_log() {
     assert!(feed["age_ms"].as_u64().unwrap() < 60_000);
     let (_, body) = world.get("/api/v1/venues").await;
     let intervals = json!(["1s", "60s", "300s", "900s", "3600s", "14400s", "86400s"]);
-    let expected = json!({"venues": [{"venue": "SIM", "mode": "SIM", "state": "live", "symbols": 2, "intervals": intervals}]});
+    let expected =
+        json!({"venues": [{"venue": "SIM", "mode": "SIM", "state": "live", "symbols": 2, "intervals": intervals}]});
     assert_eq!(body, expected);
     let (_, body) = world.get("/api/v1/instruments?venue=SIM&q=eth&limit=5").await;
     let expected = json!({"instruments": [{
@@ -162,7 +163,12 @@ async fn bad_requests_get_a_typed_error() {
         ("/api/v1/candles?venue=SIM&symbol=BTC/USDT&interval=60s&colour=red", 400, "INVALID_FIELD", "colour"),
         ("/api/v1/indicators?venue=SIM&symbol=BTC/USDT&interval=60s", 400, "INVALID_FIELD", "indicator"),
         ("/api/v1/indicators?venue=SIM&symbol=BTC/USDT&interval=60s&indicator=foo", 400, "INVALID_FIELD", "indicator"),
-        ("/api/v1/indicators?venue=SIM&symbol=BTC/USDT&interval=60s&indicator=sma&params=0", 400, "INVALID_FIELD", "params"),
+        (
+            "/api/v1/indicators?venue=SIM&symbol=BTC/USDT&interval=60s&indicator=sma&params=0",
+            400,
+            "INVALID_FIELD",
+            "params",
+        ),
         ("/api/v1/instruments?limit=0", 400, "INVALID_FIELD", "limit"),
         ("/api/v1/instruments?venue=x", 400, "INVALID_FIELD", "venue"),
         ("/api/v1/health?x=1", 400, "INVALID_FIELD", "x"),
@@ -232,7 +238,10 @@ async fn a_symbol_that_the_venue_does_not_have_is_404() {
     world.add_instrument("SIM", "BTC/USDT", true).await;
     until("the instrument", || world.metric("gateway_directory_instruments") == 1).await;
     let (status, body) = world.get("/api/v1/candles?venue=SIM&symbol=XXX/USDT&interval=60s").await;
-    assert_eq!((status, &body["error"]["code"], &body["error"]["field"]), (404, &json!("UNKNOWN_SYMBOL"), &json!("symbol")));
+    assert_eq!(
+        (status, &body["error"]["code"], &body["error"]["field"]),
+        (404, &json!("UNKNOWN_SYMBOL"), &json!("symbol"))
+    );
     assert_eq!(world.metric("gateway_history_submitted_total"), 0);
 }
 
@@ -250,7 +259,8 @@ async fn a_day_of_one_second_candles_is_paged_without_a_hole() {
     let mut seen = 0;
     let mut query = format!("to={}", (start + 86_400) * 1000);
     while seen < 86_400 {
-        let (_, body) = world.get(&format!("/api/v1/candles?venue=SIM&symbol=BTC/USDT&interval=1s&limit=5000&{query}")).await;
+        let (_, body) =
+            world.get(&format!("/api/v1/candles?venue=SIM&symbol=BTC/USDT&interval=1s&limit=5000&{query}")).await;
         let page = closes(&body);
         assert_eq!(page.last().unwrap(), &(86_400 - seen).to_string());
         seen += page.len();

@@ -30,7 +30,10 @@ async fn live_data_arrives_and_stops_after_unsubscribe() {
     client.subscribe(&[TICKS, QUOTES, CANDLES]).await;
     world.publish(TICKS, Kind::Tick, &tick(1)).await;
     let message = client.next().await;
-    assert_eq!((&message["type"], &message["topic"], &message["data"]["trade_id"]), (&json!("tick"), &json!(TICKS), &json!("1")));
+    assert_eq!(
+        (&message["type"], &message["topic"], &message["data"]["trade_id"]),
+        (&json!("tick"), &json!(TICKS), &json!("1"))
+    );
     world.publish(QUOTES, Kind::Quote, &quote(5)).await;
     let message = client.next().await;
     assert_eq!((&message["type"], &message["data"]["ask_price"]), (&json!("quote"), &json!("6")));
@@ -121,8 +124,18 @@ async fn faults_are_answered_and_the_socket_lives_on() {
         (r#"{"op":"fly","id":9}"#, "INVALID_FIELD", "op", json!(9)),
         (r#"{"op":"subscribe","id":9}"#, "INVALID_FIELD", "topics", json!(9)),
         (r#"{"op":"subscribe","id":9,"topics":["SIM:BTC/USDT|tick","x"]}"#, "INVALID_FIELD", "topics[1]", json!(9)),
-        (r#"{"op":"subscribe","id":9,"topics":["RESPONSE:01J9ZQ6V8KXW3R4T5Y6Z7A8B9C"]}"#, "INVALID_FIELD", "topics[0]", json!(9)),
-        (r#"{"op":"subscribe","id":9,"topics":["S1:A/B|tick","S2:A/B|tick","S3:A/B|tick","S4:A/B|tick"]}"#, "LIMIT_EXCEEDED", "topics", json!(9)),
+        (
+            r#"{"op":"subscribe","id":9,"topics":["RESPONSE:01J9ZQ6V8KXW3R4T5Y6Z7A8B9C"]}"#,
+            "INVALID_FIELD",
+            "topics[0]",
+            json!(9),
+        ),
+        (
+            r#"{"op":"subscribe","id":9,"topics":["S1:A/B|tick","S2:A/B|tick","S3:A/B|tick","S4:A/B|tick"]}"#,
+            "LIMIT_EXCEEDED",
+            "topics",
+            json!(9),
+        ),
     ] {
         let answer = client.ask(text).await;
         let error = &answer["error"];

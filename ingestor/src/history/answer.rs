@@ -107,7 +107,16 @@ impl Answer {
                 let candles = rows.drain(..count).map(|candle| wire::Candle::from(&candle)).collect();
                 let interval_s = self.range.interval.map_or(0, proto::Interval::seconds);
                 let batch = wire::OhlcBatch {
-                    venue, symbol, interval_s, candles, request_ids, part, last, from_ns, to_ns, error,
+                    venue,
+                    symbol,
+                    interval_s,
+                    candles,
+                    request_ids,
+                    part,
+                    last,
+                    from_ns,
+                    to_ns,
+                    error,
                 };
                 self.record(EventType::OhlcBatch, &batch)
             }

@@ -1,7 +1,7 @@
 //! Candles of one interval from smaller pieces: from candles of a shorter interval, or from trades. Pure.
 
-use proto::market::{Candle, Tick};
 use proto::Interval;
+use proto::market::{Candle, Tick};
 use std::collections::BTreeMap;
 
 /// Adds `next` to `sum`; both in the order of time.
@@ -58,10 +58,10 @@ pub(crate) fn of_trades(ticks: &[Tick], interval: Interval) -> Option<Vec<Candle
 
 /// The longest of the `available` intervals that `wanted` is a multiple of.
 pub(crate) fn building_block(wanted: Interval, available: impl Fn(Interval) -> bool) -> Option<Interval> {
-    let divides = |part: &Interval| part.seconds() < wanted.seconds() && wanted.seconds() % part.seconds() == 0;
+    let divides =
+        |part: &Interval| part.seconds() < wanted.seconds() && wanted.seconds().is_multiple_of(part.seconds());
     Interval::ALL.into_iter().filter(divides).rev().find(|interval| available(*interval))
 }
-
 
 #[cfg(test)]
 mod tests {

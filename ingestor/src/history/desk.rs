@@ -8,8 +8,8 @@ use crate::members::Members;
 use bytes::Bytes;
 use eventlog::{EventLog, PartitionReader, Start, Stored};
 use proto::{
-    Envelope, ErrorCode, EventType, Frame, HistoryRange, HistoryRequest, Kind, LogTopic, RequestId, TopicPrefix,
-    Venue, wire,
+    Envelope, ErrorCode, EventType, Frame, HistoryRange, HistoryRequest, Kind, LogTopic, RequestId, TopicPrefix, Venue,
+    wire,
 };
 use service::clock::Clock;
 use std::collections::BTreeMap;
@@ -89,7 +89,8 @@ impl HistoryDesk {
         let mut feeds = self.log.reader(LogTopic::EvtFeed.name(), 0, Start::Timestamp(recent_ns)).await?;
         let mut jobs = self.log.reader(LogTopic::EvtJob.name(), 0, Start::Latest).await?;
         // Work that comes faster than it can be looked at is refused by dropping the newest: the requester times out.
-        let options = SubOptions { receive_queue_messages: 4_096, overflow: Overflow::DropNewest, ..SubOptions::default() };
+        let options =
+            SubOptions { receive_queue_messages: 4_096, overflow: Overflow::DropNewest, ..SubOptions::default() };
         let socket = SubSocket::connect(&self.rules.relay_work, options)?;
         // Who is there must be known before work comes, or two would do the same.
         let known = feeds.try_next(CHUNK, 1 << 20)?;
@@ -186,7 +187,10 @@ impl HistoryDesk {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Venue, Result<(), WriteError>), tokio::task::JoinError>) -> Result<(), DeskError> {
+    fn ended(
+        &mut self,
+        ended: Result<(Venue, Result<(), WriteError>), tokio::task::JoinError>,
+    ) -> Result<(), DeskError> {
         match ended {
             Ok((venue, result)) => {
                 if let Some(desk) = self.venues.get_mut(&venue) {
@@ -223,12 +227,8 @@ impl VenueDesk {
     /// Answers a request that there is no room for, at once.
     async fn refuse(&self, request: &HistoryRequest) -> Result<(), WriteError> {
         // A book of its own with this one request: the answer then names nobody else.
-        let mut book = JobBook::new(crate::history::jobs::JobLimits {
-            queued: 1,
-            watched: 1,
-            requests: 1,
-            watch: Duration::ZERO,
-        });
+        let mut book =
+            JobBook::new(crate::history::jobs::JobLimits { queued: 1, watched: 1, requests: 1, watch: Duration::ZERO });
         let alone = Members::new(self.members.me(), Duration::ZERO);
         book.accept(request, &alone, 0);
         let Some((job, range)) = book.start() else { return Ok(()) };
@@ -268,11 +268,8 @@ impl Worker {
         };
         let done = answer.finish(error).await?;
         let record = |id: &RequestId| {
-            let message = wire::JobStatus {
-                request_id: id.to_string(),
-                ingestor_id: self.ingestor_id.clone(),
-                done: true,
-            };
+            let message =
+                wire::JobStatus { request_id: id.to_string(), ingestor_id: self.ingestor_id.clone(), done: true };
             let key = LogTopic::key(&range.venue, &range.symbol);
             let header = Header {
                 event_type: EventType::JobStatus,

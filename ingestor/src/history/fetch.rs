@@ -85,7 +85,11 @@ fn plan(adapter: &dyn Adapter, range: &HistoryRange) -> Result<Plan, JobError> {
     }
     let has_trades = adapter.trades_page(&trades_query(range)).is_some();
     let Some(wanted) = range.interval else {
-        return if has_trades { Ok(Plan::Trades) } else { Err(JobError::NotAvailable("the venue has no trade history")) };
+        return if has_trades {
+            Ok(Plan::Trades)
+        } else {
+            Err(JobError::NotAvailable("the venue has no trade history"))
+        };
     };
     let has = |interval| adapter.candles_page(&candles_query(range, interval)).is_some();
     if has(wanted) {
@@ -95,7 +99,9 @@ fn plan(adapter: &dyn Adapter, range: &HistoryRange) -> Result<Plan, JobError> {
     } else if !has_trades {
         Err(JobError::NotAvailable("the venue has no candles of this interval"))
     } else if range.to_ns - range.from_ns > TRADES_RANGE_NS {
-        Err(JobError::NotAvailable("the venue has no candles of this interval; from its trades at most one hour is built"))
+        Err(JobError::NotAvailable(
+            "the venue has no candles of this interval; from its trades at most one hour is built",
+        ))
     } else {
         Ok(Plan::CandlesOfTrades)
     }

@@ -218,8 +218,7 @@ mod tests {
     #[test]
     fn more_overlapping_files_than_may_be_open_are_still_all_played() {
         let dir = tempfile::tempdir().unwrap();
-        let files: Vec<PathBuf> =
-            (0..40).map(|i| recording(dir.path(), &format!("{i:02}"), [i, 100 + i])).collect();
+        let files: Vec<PathBuf> = (0..40).map(|i| recording(dir.path(), &format!("{i:02}"), [i, 100 + i])).collect();
         let mut merge = merge(&files);
         let mut count = 0;
         while merge.next().is_some() {

@@ -117,9 +117,8 @@ type Files = Vec<(FileSummary, Option<Arc<dyn Adapter>>)>;
 /// Looks at each file. A file that cannot be opened is left out of the merge and keeps its error.
 async fn inspect_all(config: &ReplayConfig, forced: Option<&Arc<dyn Adapter>>) -> (Files, Merge) {
     let paths: Vec<PathBuf> = config.files.clone();
-    let looked = tokio::task::spawn_blocking(move || {
-        paths.into_iter().map(|path| (inspect(&path), path)).collect::<Vec<_>>()
-    });
+    let looked =
+        tokio::task::spawn_blocking(move || paths.into_iter().map(|path| (inspect(&path), path)).collect::<Vec<_>>());
     let (mut files, mut merged) = (Vec::new(), Vec::new());
     for (index, (inspection, path)) in looked.await.unwrap_or_default().into_iter().enumerate() {
         let mut summary = FileSummary { path: path.clone(), ..FileSummary::default() };
@@ -182,9 +181,7 @@ struct Player {
     /// One store per venue: files of one venue keep their common order.
     stores: BTreeMap<Venue, Store>,
     rules: SourceRules,
-    speed: Speed,
-    /// Real time and recorded time of the first frame.
-    began: Option<(Instant, u64)>,
+    pacer: Pacer,
     /// The latest trade of each instrument.
     latest: HashMap<(Venue, Symbol), u64>,
     status_every: Duration,
@@ -216,8 +213,7 @@ impl Player {
             recordings,
             stores,
             rules: SourceRules { source: Source::Replay, future_tolerance: config.future_tolerance },
-            speed: config.speed,
-            began: None,
+            pacer: Pacer { speed: config.speed, began: None },
             latest: HashMap::new(),
             status_every: config.status_every,
             stop: parts.stop.clone(),
@@ -238,7 +234,7 @@ impl Player {
                 () = stop.cancelled() => return Ok(false),
             };
             let Some(batch) = batch else { return Ok(true) };
-            for run in self.paced(batch) {
+            for run in self.pacer.split(batch) {
                 if let Some(at) = run.at {
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {}
@@ -248,34 +244,6 @@ impl Player {
                 self.write(run.played).await?;
             }
         }
-    }
-
-    /// Splits a batch into runs that are due at the same time; at full speed the batch is one run.
-    fn paced(&mut self, batch: Vec<Played>) -> Vec<Run> {
-        let factor = match self.speed {
-            Speed::Max => return vec![Run { at: None, played: batch }],
-            Speed::Real => 1.0,
-            Speed::Times(factor) => factor,
-        };
-        let mut runs: Vec<Run> = Vec::new();
-        for played in batch {
-            let at = match &played {
-                Played::Line(_, Line::Frame { receive_time_ns, .. }) => {
-                    let (began, first_ns) = *self.began.get_or_insert_with(|| (Instant::now(), *receive_time_ns));
-                    let after = Duration::from_nanos(receive_time_ns.saturating_sub(first_ns)).div_f64(factor);
-                    Some(began + after)
-                }
-                _ => None,
-            };
-            match runs.last_mut() {
-                // Frames within a millisecond go together.
-                Some(run) if at.is_none() || run.at.is_some_and(|start| at < Some(start + Duration::from_millis(1))) => {
-                    run.played.push(played);
-                }
-                _ => runs.push(Run { at, played: vec![played] }),
-            }
-        }
-        runs
     }
 
     /// Writes some lines, those of each venue in their order.
@@ -382,8 +350,90 @@ impl Player {
     }
 }
 
+/// Says when lines are due.
+#[derive(Debug)]
+struct Pacer {
+    speed: Speed,
+    /// Real time and recorded time of the first frame.
+    began: Option<(Instant, u64)>,
+}
+
+impl Pacer {
+    /// Splits a batch into runs that are due at the same time; at full speed the batch is one run.
+    fn split(&mut self, batch: Vec<Played>) -> Vec<Run> {
+        let factor = match self.speed {
+            Speed::Max => return vec![Run { at: None, played: batch }],
+            Speed::Real => 1.0,
+            Speed::Times(factor) => factor,
+        };
+        let mut runs: Vec<Run> = Vec::new();
+        for played in batch {
+            let at = match &played {
+                Played::Line(_, Line::Frame { receive_time_ns, .. }) => {
+                    let (began, first_ns) = *self.began.get_or_insert_with(|| (Instant::now(), *receive_time_ns));
+                    let after = Duration::from_nanos(receive_time_ns.saturating_sub(first_ns)).div_f64(factor);
+                    Some(began + after)
+                }
+                _ => None,
+            };
+            match runs.last_mut() {
+                // Frames within a millisecond go together.
+                Some(run)
+                    if at.is_none() || run.at.is_some_and(|start| at < Some(start + Duration::from_millis(1))) =>
+                {
+                    run.played.push(played);
+                }
+                _ => runs.push(Run { at, played: vec![played] }),
+            }
+        }
+        runs
+    }
+}
+
 /// Lines that are due at a time.
 struct Run {
     at: Option<Instant>,
     played: Vec<Played>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn frames(seconds: &[u64]) -> Vec<Played> {
+        let frame = |second: &u64| {
+            let receive_time_ns = 1_723_161_254 * SECOND + second * SECOND;
+            Played::Line(0, Line::Frame { number: 1, receive_time_ns, payload: Bytes::new() })
+        };
+        seconds.iter().map(frame).collect()
+    }
+
+    /// When each run is due after the first, in milliseconds, and how many lines it has.
+    fn runs(speed: Speed, batches: &[&[u64]]) -> Vec<(Option<u128>, usize)> {
+        let mut pacer = Pacer { speed, began: None };
+        let start = Instant::now();
+        let runs = batches.iter().flat_map(|batch| pacer.split(frames(batch))).collect::<Vec<_>>();
+        runs.iter().map(|run| (run.at.map(|at| at.duration_since(start).as_millis()), run.played.len())).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_are_due_as_far_apart_as_they_were_received_divided_by_the_factor() {
+        let real = [(Some(0), 1), (Some(2_000), 2), (Some(9_000), 1)];
+        assert_eq!(runs(Speed::Real, &[&[0, 2, 2], &[9]]), real);
+        let faster = [(Some(0), 1), (Some(200), 2), (Some(900), 1)];
+        assert_eq!(runs(Speed::Times(10.0), &[&[0, 2, 2], &[9]]), faster);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_full_speed_a_batch_is_written_as_it_comes() {
+        assert_eq!(runs(Speed::Max, &[&[0, 5, 99]]), [(None, 3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receive_time_that_goes_back_is_due_at_once() {
+        assert_eq!(runs(Speed::Real, &[&[5, 7, 6]]), [(Some(0), 1), (Some(2_000), 2)]);
+    }
 }

@@ -68,9 +68,14 @@ fn counts(of: &BTreeMap<&'static str, u64>) -> String {
 impl fmt::Display for ReplaySummary {
     /// A table with a line per file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |file: &FileSummary| file.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name =
+            |file: &FileSummary| file.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let width = self.files.iter().map(|file| name(file).chars().count()).max().unwrap_or(4).max(4);
-        writeln!(f, "{:width$}  {:13} {:>9} {:>9} {:>9}  refused | ignored", "file", "venue", "frames", "ticks", "quotes")?;
+        writeln!(
+            f,
+            "{:width$}  {:13} {:>9} {:>9} {:>9}  refused | ignored",
+            "file", "venue", "frames", "ticks", "quotes"
+        )?;
         for file in &self.files {
             let venue = file.venue.as_ref().map_or("unrecognised", Venue::as_str);
             write!(f, "{:width$}  {venue:13} {:>9} {:>9} {:>9}", name(file), file.frames, file.ticks, file.quotes)?;
@@ -111,7 +116,9 @@ mod tests {
         let odd = FileSummary { path: "odd".into(), error: Some("no adapter".into()), ..FileSummary::default() };
         let summary = ReplaySummary { files: vec![file, odd], instruments: 1, complete: true, ..Default::default() };
         let text = summary.to_string();
-        for part in ["spot.jsonl.xz", "BINANCE", "malformed 2", "unrecognised", "no adapter", "3 ticks of 1 instruments"] {
+        for part in
+            ["spot.jsonl.xz", "BINANCE", "malformed 2", "unrecognised", "no adapter", "3 ticks of 1 instruments"]
+        {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!summary.all_files_read());

@@ -284,7 +284,12 @@ impl Adapter for SimAdapter {
         Some(RestRequest { path_and_query, weight: 1 })
     }
 
-    fn parse_candles(&self, query: &CandlesQuery, body: &[u8], _receive_time_ns: u64) -> Result<CandlesPage, Rejection> {
+    fn parse_candles(
+        &self,
+        query: &CandlesQuery,
+        body: &[u8],
+        _receive_time_ns: u64,
+    ) -> Result<CandlesPage, Rejection> {
         #[derive(Deserialize)]
         struct Page<'a> {
             #[serde(borrow)]

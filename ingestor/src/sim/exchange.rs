@@ -35,9 +35,8 @@ impl SimExchange {
     /// An exchange that lists the usual symbols and `wanted`.
     pub(crate) fn new(config: SimConfig, wanted: &[Symbol], clock: Clock) -> Self {
         let specs = specifications(&config, wanted);
-        let market = |spec: super::market::Specification| {
-            (spec.symbol.clone(), Arc::new(SimMarket::new(config.seed, spec)))
-        };
+        let market =
+            |spec: super::market::Specification| (spec.symbol.clone(), Arc::new(SimMarket::new(config.seed, spec)));
         let markets = specs.into_iter().map(market).collect();
         Self { config, clock, markets }
     }
@@ -89,7 +88,9 @@ impl SimExchange {
             "/v1/candles" => {
                 let interval = number("interval").and_then(|s| u32::try_from(s).ok());
                 let interval = interval.and_then(|s| Interval::from_seconds(s).ok()).ok_or((400, "no interval"))?;
-                let (Some(from), Some(to)) = (number("from_ms"), number("to_ms")) else { return Err((400, "no range")) };
+                let (Some(from), Some(to)) = (number("from_ms"), number("to_ms")) else {
+                    return Err((400, "no range"));
+                };
                 let length_ms = u64::from(interval.seconds()) * 1000;
                 let settled_ms = self.now_ms().saturating_sub(SETTLED_AFTER_MS);
                 let to = to.min(settled_ms - settled_ms % length_ms);
@@ -103,10 +104,7 @@ impl SimExchange {
     fn instruments(&self) -> String {
         let row = |market: &Arc<SimMarket>| {
             let spec = market.spec();
-            format!(
-                r#"{{"s":"{}","tick":"{}","lot":"{}","min":"5"}}"#,
-                spec.symbol, spec.tick_size, spec.lot_size
-            )
+            format!(r#"{{"s":"{}","tick":"{}","lot":"{}","min":"5"}}"#, spec.symbol, spec.tick_size, spec.lot_size)
         };
         let rows: Vec<String> = self.markets.values().map(row).collect();
         format!(r#"{{"instruments":[{}]}}"#, rows.join(","))

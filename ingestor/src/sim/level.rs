@@ -24,7 +24,8 @@ impl Level {
     }
 
     /// The farthest that a level can be from zero.
-    pub(crate) const fn bound(&self) -> i64 {
+    #[cfg(test)]
+    const fn bound(&self) -> i64 {
         FIRST_AMPLITUDE * ((1 << OCTAVES) - 1) * self.volatility_percent / 100 + 1
     }
 

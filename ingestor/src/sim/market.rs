@@ -192,7 +192,11 @@ impl SimMarket {
     /// interval.
     pub(crate) fn candles(&self, interval: Interval, from_ms: u64, to_ms: u64, limit: usize) -> Vec<SimCandle> {
         let from_ms = from_ms.max(OPENED_MS);
-        if interval == Interval::S1 { self.seconds(from_ms, to_ms, limit) } else { self.minutes(interval, from_ms, to_ms, limit) }
+        if interval == Interval::S1 {
+            self.seconds(from_ms, to_ms, limit)
+        } else {
+            self.minutes(interval, from_ms, to_ms, limit)
+        }
     }
 
     fn seconds(&self, from_ms: u64, to_ms: u64, limit: usize) -> Vec<SimCandle> {
@@ -214,7 +218,8 @@ impl SimMarket {
 
     fn minutes(&self, interval: Interval, from_ms: u64, to_ms: u64, limit: usize) -> Vec<SimCandle> {
         let per_candle = u64::from(interval.seconds()) / 60;
-        let count = usize::try_from(to_ms.saturating_sub(from_ms) / (per_candle * MINUTE_MS)).unwrap_or(limit).min(limit);
+        let count =
+            usize::try_from(to_ms.saturating_sub(from_ms) / (per_candle * MINUTE_MS)).unwrap_or(limit).min(limit);
         let mut out = Vec::with_capacity(count);
         let mut minute = from_ms / MINUTE_MS;
         let mut level = self.level.at(minute);

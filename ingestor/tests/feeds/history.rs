@@ -1,6 +1,6 @@
 //! History requests: from the work port to the parts of an answer on the log.
 
-use crate::rig::{LogView, Place, Running, TestLog, candles, within};
+use crate::rig::{LogView, Place, Running, TestLog, at_each, candles, within};
 use ingestor::Config;
 use proto::market::Candle;
 use proto::{ErrorCode, EventType, FrameHeader, HistoryRequest, Interval, Kind, LogTopic, TopicPrefix, Venue, wire};
@@ -10,13 +10,13 @@ use testkit::venue_server::Fault;
 use zmtp::{PubOptions, PubSocket};
 
 /// The work port of a relay.
-pub struct FakeRelay {
+pub(crate) struct FakeRelay {
     socket: PubSocket,
-    pub endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl FakeRelay {
-    pub async fn bind() -> Self {
+    pub(crate) async fn bind() -> Self {
         let socket = PubSocket::bind("tcp://127.0.0.1:0", PubOptions::default()).await.unwrap();
         let endpoint = format!("tcp://{}", socket.local_addr().unwrap());
         Self { socket, endpoint }
@@ -27,7 +27,7 @@ impl FakeRelay {
     }
 
     /// Waits until so many ingestors would get the work of a venue. A probe that is no work item shows it.
-    pub async fn subscribers(&self, venue: &Venue, count: u64) {
+    pub(crate) async fn subscribers(&self, venue: &Venue, count: u64) {
         let mut timer = tokio::time::interval(Duration::from_millis(5));
         within("ingestors subscribe to work", async {
             loop {
@@ -42,7 +42,7 @@ impl FakeRelay {
         .await;
     }
 
-    pub fn work(&self, request: &HistoryRequest) {
+    pub(crate) fn work(&self, request: &HistoryRequest) {
         let item = wire::WorkItem { request: Some(request.into()), accepted_at_ns: 1 };
         let body = FrameHeader::new(Kind::WorkItem, 1, 1, 0).encode(&item).unwrap();
         self.socket.send(Self::topic(&request.range.venue), &body);
@@ -50,12 +50,12 @@ impl FakeRelay {
 }
 
 /// Requests for tests.
-pub mod request {
+pub(crate) mod request {
     use crate::rig::Place;
     use proto::{ClientId, HistoryRange, HistoryRequest, Interval, RequestId};
 
     /// 2024-08-08T00:00:00Z
-    pub const FROM_MS: u64 = 1_723_075_200_000;
+    pub(crate) const FROM_MS: u64 = 1_723_075_200_000;
 
     fn of(place: &Place, id: u64, interval: Option<Interval>, offset_ms: u64, length_ms: u64) -> HistoryRequest {
         let from_ns = (FROM_MS + offset_ms) * 1_000_000;
@@ -72,11 +72,17 @@ pub mod request {
         }
     }
 
-    pub fn candles(place: &Place, id: u64, interval: Interval, offset_ms: u64, length_ms: u64) -> HistoryRequest {
+    pub(crate) fn candles(
+        place: &Place,
+        id: u64,
+        interval: Interval,
+        offset_ms: u64,
+        length_ms: u64,
+    ) -> HistoryRequest {
         of(place, id, Some(interval), offset_ms, length_ms)
     }
 
-    pub fn ticks(place: &Place, id: u64, offset_ms: u64, length_ms: u64) -> HistoryRequest {
+    pub(crate) fn ticks(place: &Place, id: u64, offset_ms: u64, length_ms: u64) -> HistoryRequest {
         of(place, id, None, offset_ms, length_ms)
     }
 }
@@ -123,7 +129,11 @@ impl Desk {
         for (got, wanted) in candles.iter().zip(&expected) {
             assert_eq!(got.open_time_ns, wanted.open_ms * 1_000_000, "{venue} {interval}");
             let prices = [got.open, got.high, got.low, got.close, got.volume];
-            assert_eq!(prices, [wanted.open, wanted.high, wanted.low, wanted.close, wanted.volume], "{venue} {interval}");
+            assert_eq!(
+                prices,
+                [wanted.open, wanted.high, wanted.low, wanted.close, wanted.volume],
+                "{venue} {interval}"
+            );
             assert!(got.closed && got.revision == 0 && !got.repaired);
         }
         let numbers: Vec<u32> = parts.iter().map(|part| part.part).collect();
@@ -145,14 +155,15 @@ fn error(part: &wire::OhlcBatch) -> (ErrorCode, String) {
 #[tokio::test]
 async fn candles_of_every_venue_come_in_pages_and_equal_its_trades() {
     // 40 hours with a trade each 20 s: 2400 minutes, more than a page of any venue but Kraken's newest 720.
-    for venue in ["BINANCE", "BINANCE-USDM", "BYBIT", "COINBASE", "OKX", "SIM"] {
+    at_each(&["BINANCE", "BINANCE-USDM", "BYBIT", "COINBASE", "OKX", "SIM"], async |venue| {
         let desk = Desk::open(venue, 7_200, 20_000, |_| {}).await;
         let request = request::candles(&desk.place, 1, Interval::M1, 0, 2_400 * 60_000);
         let (parts, candles) = desk.candles(&request).await;
         desk.assert_complete(&request, &parts, &candles);
         assert_eq!(parts.len(), 3, "{venue}");
         desk.running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -198,7 +209,7 @@ async fn one_second_candles_are_built_from_trades_for_an_hour_and_refused_beyond
 
 #[tokio::test]
 async fn ticks_of_a_range_come_in_batches_on_the_key_of_the_symbol() {
-    for venue in ["BINANCE", "COINBASE", "KRAKEN", "OKX", "SIM"] {
+    at_each(&["BINANCE", "COINBASE", "KRAKEN", "OKX", "SIM"], async |venue| {
         let desk = Desk::open(venue, 2_500, 1_000, |_| {}).await;
         let request = request::ticks(&desk.place, 1, 100_000, 1_500_000);
         let id = request.request_id.to_string();
@@ -218,7 +229,8 @@ async fn ticks_of_a_range_come_in_batches_on_the_key_of_the_symbol() {
         assert_eq!(rows, ids.len(), "{venue}: each once");
         assert!(view.ticks(&desk.place.key()).iter().all(|tick| !tick.repaired), "{venue}");
         desk.running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -261,7 +273,8 @@ async fn requests_for_one_range_in_flight_share_one_fetch() {
     // A fourth request for another range shows that the three before it were taken in.
     let other = request::candles(&desk.place, 9, Interval::M1, 60_000, 600_000);
     desk.relay.work(&other);
-    crate::rig::until("both ranges are being fetched", || desk.running.counter("ingestor_rest_requests_total") >= 3).await;
+    crate::rig::until("both ranges are being fetched", || desk.running.counter("ingestor_rest_requests_total") >= 3)
+        .await;
     desk.place.server.hold_rest(false);
     let parts = view.answer(&asked[0].request_id.to_string()).await;
     let ids: Vec<String> = asked.iter().map(|request| request.request_id.to_string()).collect();

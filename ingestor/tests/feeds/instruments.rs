@@ -1,17 +1,15 @@
 //! Instruments: published once, and again only when something changed.
 
-use crate::rig::{LogView, Place, Running, TestLog, VENUES, until};
+use crate::rig::{LogView, Place, Running, TestLog, VENUES, at_each, until};
 use proto::{EventType, LogTopic, wire};
 
 #[tokio::test]
 async fn the_instruments_of_every_venue_are_published_and_the_streamed_ones_marked_live() {
-    for venue in VENUES {
+    at_each(&VENUES, async |venue| {
         let (place, log) = (Place::open(venue).await, TestLog::open());
         let running = Running::start(place.config(), &log.log).await;
         let mut view = LogView::of(&log.log, LogTopic::EvtInstrument).await;
-        let instrument = view
-            .until(venue, |view| view.messages::<wire::Instrument>(EventType::Instrument).pop())
-            .await;
+        let instrument = view.until(venue, |view| view.messages::<wire::Instrument>(EventType::Instrument).pop()).await;
         assert_eq!((instrument.venue.as_str(), instrument.symbol.as_str()), (venue, place.symbol.as_str()));
         assert!(instrument.live && instrument.tick_size.is_some() && instrument.lot_size.is_some(), "{venue}");
         assert_eq!(instrument.status(), wire::InstrumentStatus::Trading, "{venue}");
@@ -21,7 +19,8 @@ async fn the_instruments_of_every_venue_are_published_and_the_streamed_ones_mark
         raw.refresh();
         let frames = raw.messages::<wire::RawFrame>(EventType::RawFrame);
         assert!(frames.iter().any(|frame| frame.channel == "rest:instruments 200"), "{venue}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

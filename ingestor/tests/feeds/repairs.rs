@@ -1,6 +1,6 @@
 //! Holes in the feed, and venues that make it hard to fill them.
 
-use crate::rig::{LogView, Place, Running, TestLog, until};
+use crate::rig::{LogView, Place, Running, TestLog, at_each, until};
 use proto::{EventType, LogTopic, wire};
 use std::time::Duration;
 use testkit::venue_server::{Fault, Served};
@@ -27,12 +27,13 @@ async fn ready(place: &Place, log: &TestLog) -> Running {
 
 #[tokio::test]
 async fn lost_doubled_and_swapped_trades_are_all_there_in_the_end() {
-    for venue in CONTIGUOUS {
+    at_each(&CONTIGUOUS, async |venue| {
         let (place, log) = (Place::open(venue).await, TestLog::open());
         let running = ready(&place, &log).await;
         let ids = place.server.add(&place.symbol, 40);
         // 10..20 are lost, 25 and 26 change places, 30 comes twice.
-        let mut order: Vec<u64> = ids.iter().copied().enumerate().filter(|(i, _)| !(10..20).contains(i)).map(|(_, id)| id).collect();
+        let mut order: Vec<u64> =
+            ids.iter().copied().enumerate().filter(|(i, _)| !(10..20).contains(i)).map(|(_, id)| id).collect();
         order.swap(15, 16);
         order.push(ids[30]);
         place.server.deliver(&place.symbol, &order);
@@ -42,14 +43,18 @@ async fn lost_doubled_and_swapped_trades_are_all_there_in_the_end() {
             ticks.ticks(&place.key()).into_iter().filter(|tick| tick.repaired).map(|tick| tick.trade_id).collect();
         let lost: Vec<String> = ids[10..20].iter().map(u64::to_string).collect();
         assert!(lost.iter().all(|id| repaired.contains(id)), "{venue}: {repaired:?}");
-        until("the hole is closed", || running.metrics.render().contains(&format!("missing_trades{{venue=\"{venue}\"}} 0"))).await;
+        until("the hole is closed", || {
+            running.metrics.render().contains(&format!("missing_trades{{venue=\"{venue}\"}} 0"))
+        })
+        .await;
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_venue_that_limits_is_left_alone_for_as_long_as_it_says() {
-    for venue in ["BINANCE", "OKX", "SIM"] {
+    at_each(&["BINANCE", "OKX", "SIM"], async |venue| {
         let (place, log) = (Place::open(venue).await, TestLog::open());
         let running = ready(&place, &log).await;
         place.server.fail_next([Fault::RateLimited(Some(1)), Fault::RateLimited(Some(1))]);
@@ -64,7 +69,8 @@ async fn a_venue_that_limits_is_left_alone_for_as_long_as_it_says() {
             assert!(pause >= Duration::from_secs(1), "{venue}: asked again after {pause:?}");
         }
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -85,7 +91,7 @@ async fn a_ban_stops_all_requests_until_it_ends_and_is_shown() {
 
 #[tokio::test]
 async fn errors_garbage_and_half_pages_only_delay_a_repair() {
-    for venue in ["BINANCE", "COINBASE", "OKX", "SIM"] {
+    at_each(&["BINANCE", "COINBASE", "OKX", "SIM"], async |venue| {
         let (place, log) = (Place::open(venue).await, TestLog::open());
         let running = ready(&place, &log).await;
         place.server.fail_next([Fault::ServerError, Fault::CutOff, Fault::Garbage, Fault::AtMost(3)]);
@@ -96,9 +102,13 @@ async fn errors_garbage_and_half_pages_only_delay_a_repair() {
         let mut dead = LogView::of(&log.log, LogTopic::DlqRaw).await;
         dead.refresh();
         let letters = dead.messages::<wire::DeadLetter>(EventType::DeadLetter);
-        assert!(letters.iter().any(|letter| letter.topic == "raw.rest" && letter.payload.starts_with(b"<html>")), "{venue}");
+        assert!(
+            letters.iter().any(|letter| letter.topic == "raw.rest" && letter.payload.starts_with(b"<html>")),
+            "{venue}"
+        );
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -136,7 +146,7 @@ async fn what_the_venue_no_longer_has_is_given_up_counted_and_shown() {
 
 #[tokio::test]
 async fn trades_missed_while_the_process_was_away_are_found_from_the_log() {
-    for venue in ["BINANCE", "KRAKEN", "BYBIT"] {
+    at_each(&["BINANCE", "KRAKEN", "BYBIT"], async |venue| {
         let (place, log) = (Place::open(venue).await, TestLog::open());
         let running = Running::start(place.config(), &log.log).await;
         place.subscribed().await;
@@ -152,5 +162,6 @@ async fn trades_missed_while_the_process_was_away_are_found_from_the_log() {
         place.server.trade(&place.symbol, 2);
         ticks.until_ids(venue, &place.key(), &place.all_ids()).await;
         running.stop().await;
-    }
+    })
+    .await;
 }

@@ -88,8 +88,7 @@ async fn the_job_of_an_ingestor_that_dies_is_taken_over() {
     feeds.until("both are known", |view| (view.envelopes.len() >= 8).then_some(())).await;
     // All answers hang; the ranges are spread over both.
     place.server.hold_rest(true);
-    let asked: Vec<_> =
-        (1..=6).map(|n| request::candles(&place, n, Interval::M1, n * 60_000, 5 * 60_000)).collect();
+    let asked: Vec<_> = (1..=6).map(|n| request::candles(&place, n, Interval::M1, n * 60_000, 5 * 60_000)).collect();
     asked.iter().for_each(|request| relay.work(request));
     let before: u64 = 1;
     until("both work", || pair.iter().all(|r| r.counter("ingestor_rest_requests_total") > before)).await;

@@ -90,7 +90,7 @@ where
     let Place { heads, table, .. } = *place;
     let head = heads.head(table).await?;
     fence(table, &head, epoch)?;
-    let plan = manifests::read(&head).await?;
+    let plan = manifests::read(&head, LOOSE_MANIFESTS).await?;
     if plan.loose() < LOOSE_MANIFESTS {
         return Ok(Rewrite::default());
     }
@@ -166,7 +166,7 @@ async fn swap(place: &Place<'_>, change: &Change<'_>, epoch: u64, now_ns: u64) -
     let head = heads.head(table).await?;
     let committed = fence(table, &head, epoch)?;
     let metadata = head.table.metadata();
-    let plan = manifests::read(&head).await?;
+    let plan = manifests::read(&head, 0).await?;
     let snapshot_id = Ulid::generate().0.to_le_bytes()[..8].try_into().map_or(1, i64::from_le_bytes) & i64::MAX;
     let next = manifests::Next { change, snapshot_id, sequence: metadata.next_sequence_number() };
     let (list, manifests_after) = manifests::write(&head, &plan, &next).await?;

@@ -69,6 +69,12 @@ impl<S: Switch> Engine<S> {
     fn check(&mut self, key: Key) {
         let (now, settings) = (self.now, &self.settings);
         let Some(link) = self.links.get_mut(key) else { return };
+        if link.lag.is_some() && !std::mem::replace(&mut link.output.writable, true) {
+            // The system says that a socket is writable only when a third of its buffer is free. Who reads slowly would
+            // look stuck until then, so it is tried.
+            self.links.touch(key);
+        }
+        let Some(link) = self.links.get_mut(key) else { return };
         if let Some(lag) = &mut link.lag
             && now.duration_since(lag.period) >= settings.stuck_timeout
         {

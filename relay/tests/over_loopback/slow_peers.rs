@@ -83,6 +83,7 @@ async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() 
 async fn a_stuck_subscriber_is_dropped_and_so_is_one_that_sips() {
     let mut config = small_backlogs();
     config.limits.stuck_timeout = Duration::from_millis(200);
+    config.limits.stuck_bytes = 20 << 20;
     let relay = TestRelay::with(config);
     let mut stuck = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
     let mut sipping = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
@@ -96,8 +97,8 @@ async fn a_stuck_subscriber_is_dropped_and_so_is_one_that_sips() {
     };
     let sip = async {
         let mut looks = tokio::time::interval(Duration::from_millis(1));
-        let mut sip = [0; 1];
-        while let Ok(1) = sipping.stream.read(&mut sip).await {
+        let mut sip = [0; 4096];
+        while let Ok(1..) = sipping.stream.read(&mut sip).await {
             looks.tick().await;
         }
     };

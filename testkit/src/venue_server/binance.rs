@@ -113,7 +113,10 @@ impl Dialect for Binance {
                 let start_ms = request.number("startTime")?;
                 let found = trades.iter().filter(|trade| trade.time_ms >= start_ms);
                 let row = |t: &TableTrade| {
-                    format!(r#"{{"a":{0},"p":"{1}","q":"{2}","f":{0},"l":{0},"T":{3},"m":true}}"#, t.id, t.price, t.size, t.time_ms)
+                    format!(
+                        r#"{{"a":{0},"p":"{1}","q":"{2}","f":{0},"l":{0},"T":{3},"m":true}}"#,
+                        t.id, t.price, t.size, t.time_ms
+                    )
                 };
                 Some(format!("[{}]", list(found, limit, row)))
             }

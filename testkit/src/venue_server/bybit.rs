@@ -85,7 +85,12 @@ impl Dialect for Bybit {
                 let row = |t: &TableTrade| {
                     format!(
                         r#"{{"execId":"{}","symbol":"{}","price":"{}","size":"{}","side":"{}","time":"{}","isBlockTrade":false}}"#,
-                        self.shown_id(t.id), name(&symbol), t.price, t.size, side(t), t.time_ms
+                        self.shown_id(t.id),
+                        name(&symbol),
+                        t.price,
+                        t.size,
+                        side(t),
+                        t.time_ms
                     )
                 };
                 Some(answer(&list(table.trades(&symbol).iter().rev(), rows.min(TRADES), row)))

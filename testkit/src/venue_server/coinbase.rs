@@ -76,7 +76,11 @@ impl Dialect for Coinbase {
                 let row = |t: &TableTrade| {
                     format!(
                         r#"{{"trade_id":{},"side":"{}","size":"{}","price":"{}","time":"{}"}}"#,
-                        t.id, maker(t).to_lowercase(), t.size, t.price, rfc3339(t.time_ms)
+                        t.id,
+                        maker(t).to_lowercase(),
+                        t.size,
+                        t.price,
+                        rfc3339(t.time_ms)
                     )
                 };
                 Some(format!("[{}]", list(newest, limit, row)))

@@ -97,7 +97,14 @@ impl Dialect for Kraken {
                 let row = |c: &TableCandle| {
                     format!(
                         r#"[{},"{}","{}","{}","{}","{}","{}",{}]"#,
-                        c.open_ms / 1000, c.open, c.high, c.low, c.close, vwap(c), c.volume, c.trades
+                        c.open_ms / 1000,
+                        c.open,
+                        c.high,
+                        c.low,
+                        c.close,
+                        vwap(c),
+                        c.volume,
+                        c.trades
                     )
                 };
                 let rows = list(newest, rows, row);

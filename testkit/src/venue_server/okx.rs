@@ -55,7 +55,9 @@ impl Dialect for Okx {
         Asked {
             trades: text.contains("trades-all"),
             quotes: text.contains("bbo-tbt"),
-            replies: vec![r#"{"event":"subscribe","arg":{"channel":"trades-all","instId":"X"},"connId":"a"}"#.to_owned()],
+            replies: vec![
+                r#"{"event":"subscribe","arg":{"channel":"trades-all","instId":"X"},"connId":"a"}"#.to_owned(),
+            ],
         }
     }
 

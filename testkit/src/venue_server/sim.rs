@@ -50,9 +50,8 @@ impl Dialect for Sim {
         }
         match request.path.as_str() {
             "/v1/trades" => {
-                let row = |t: &TableTrade| {
-                    format!(r#"[{},{},"{}","{}","{}"]"#, t.id, t.time_ms, t.price, t.size, side(t))
-                };
+                let row =
+                    |t: &TableTrade| format!(r#"[{},{},"{}","{}","{}"]"#, t.id, t.time_ms, t.price, t.size, side(t));
                 let wanted = |t: &&TableTrade| match (request.number("from_id"), request.number("to_id")) {
                     (Some(from), Some(to)) => from <= t.id && t.id <= to,
                     _ => {

@@ -69,7 +69,7 @@ impl Table {
             time_ms,
             price: Decimal::new(6_000_000 + wave, 2).unwrap_or_default(),
             size: Decimal::new(i128::from(id % 97) + 1, 4).unwrap_or_default(),
-            buy: id % 3 != 0,
+            buy: !id.is_multiple_of(3),
         });
         id
     }

@@ -133,7 +133,8 @@ impl PubSocket {
         !cache.targets(index, topic.as_ref()).is_empty()
     }
 
-    /// Changes whenever subscriptions change: an answer of [`Self::has_subscriber`] holds as long as this is the same.
+    /// Changes whenever subscriptions change: an answer of [`Self::has_subscriber`] holds as long as this is the same as it
+    /// was *before* the question.
     /// It is one atomic load, for publishers that ask for each of millions of messages.
     #[must_use]
     pub fn subscription_version(&self) -> u64 {

@@ -22,8 +22,8 @@ export interface CandlePage {
   /** Ascending by open time, one per open time. */
   readonly candles: Candle[];
   readonly history: HistoryState;
-  /** False where the series begins. */
-  readonly hasOlder: boolean;
+  /** Where the gateway says that the next older page ends (seconds); it does not always say. */
+  readonly older: number | undefined;
 }
 
 export interface CandleQuery {
@@ -63,10 +63,11 @@ export function decodeCandlePage(body: unknown): CandlePage {
       throw new DecodeError(`candles[${i}].open_time`, 'a later time than the candle before');
     }
   }
+  const next = optional(page.next, asTime, 'next');
   return {
     candles,
     history: asOneOf(page.history, ['complete', 'pending', 'unavailable'], 'history'),
-    hasOlder: optional(page.next, asTime, 'next') !== undefined,
+    older: next === undefined ? undefined : Math.floor(next / 1000),
   };
 }
 

@@ -2,7 +2,7 @@
 import { useSyncExternalStore } from 'react';
 import { usePlatform } from '../app/platform-context';
 import { formatFixed } from '../format/number';
-import { chosenKey, chosenLabel, isHistogram, specOf } from '../indicators/catalog';
+import { chosenKey, chosenLabel, inOrder, isHistogram, specOf } from '../indicators/catalog';
 import type { DrawnIndicator } from '../indicators/indicator-book';
 import type { SeriesEntry } from '../series/series-cache';
 import { useStore } from '../state/store';
@@ -83,7 +83,7 @@ function Row({ item, surface, times, decimals }: RowProps) {
           not available
         </span>
       )}
-      {[...data.outputs].map(([output, values]) => {
+      {inOrder(data.outputs).map(([output, values]) => {
         const value = newest(values);
         const color = isHistogram(output) ? undefined : surface.indicators.colorOf(key, output);
         return (

@@ -5,7 +5,9 @@ import {
   createChartEx,
   HistogramSeries,
   type IChartApiBase,
+  type IPriceLine,
   type ISeriesApi,
+  LineStyle,
   type Time,
   type UTCTimestamp,
 } from 'lightweight-charts';
@@ -64,6 +66,7 @@ export class ChartSurface {
   private rows: readonly Candle[] = [];
   /** The window follows the live end. */
   private pinned = true;
+  private liveLine: IPriceLine | undefined;
   private dirtySince = Number.POSITIVE_INFINITY;
   private stale = false;
   private painting = false;
@@ -208,6 +211,7 @@ export class ChartSurface {
       this.paintAnew(series);
     } else {
       this.paintChanged(series);
+      this.markLive();
       this.indicators.update(this.rows, this.dirtySince);
     }
     this.updateCount += 1;
@@ -222,7 +226,11 @@ export class ChartSurface {
     const end = this.pinned ? series.candles.length : this.window.end;
     const from = Math.max(this.window.start, indexAt(series.candles, this.dirtySince));
     if (end - from > UPDATE_LIMIT) {
+      const position = this.chart.timeScale().scrollPosition();
+      const following = this.pinned && position >= 0;
       this.moveTo({ start: this.window.start, end });
+      // Who looks at the newest candle goes on doing so, however many came at once, for example in a hidden tab.
+      if (following) this.chart.timeScale().scrollToPosition(position, false);
       return;
     }
     const lastPainted = this.rows.at(-1)?.time ?? Number.NEGATIVE_INFINITY;
@@ -271,6 +279,8 @@ export class ChartSurface {
     this.painting = true;
     this.window = window;
     this.pinned = window.end === (this.series?.candles.length ?? 0);
+    this.candles.applyOptions({ lastValueVisible: this.pinned, priceLineVisible: this.pinned });
+    this.markLive();
     this.rows = rows;
     this.candles.setData(rows as readonly unknown[] as CandlestickData[]);
     this.volume.setData(
@@ -284,6 +294,20 @@ export class ChartSurface {
     this.painting = false;
     this.painted.set(this.painted.get() + 1);
     this.frames.add(this.reconsider);
+  }
+
+  /** While the window ends in the past, its last candle is not the last price: a line of its own shows that. */
+  private markLive(): void {
+    const last = this.series?.last;
+    if (this.pinned || last === undefined) {
+      if (this.liveLine !== undefined) this.candles.removePriceLine(this.liveLine);
+      this.liveLine = undefined;
+      return;
+    }
+    const color = last.close >= last.open ? this.colors.up : this.colors.down;
+    const line = { price: last.close, color, lineStyle: LineStyle.Dotted, lineWidth: 1 } as const;
+    if (this.liveLine === undefined) this.liveLine = this.candles.createPriceLine(line);
+    else this.liveLine.applyOptions(line);
   }
 
   private volumeColor(candle: Candle): string {

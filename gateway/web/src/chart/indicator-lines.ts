@@ -12,7 +12,7 @@ import {
   type UTCTimestamp,
   type WhitespaceData,
 } from 'lightweight-charts';
-import { type ChosenIndicator, chosenKey, isBand, isHistogram, specOf } from '../indicators/catalog';
+import { type ChosenIndicator, chosenKey, inOrder, isBand, isHistogram, specOf } from '../indicators/catalog';
 import type { DrawnIndicator } from '../indicators/indicator-book';
 import type { IndicatorData } from '../indicators/indicator-data';
 import type { Candle } from '../market/candle';
@@ -132,7 +132,7 @@ export class IndicatorLines {
   }
 
   private refresh(drawn: Drawn): void {
-    for (const [output, values] of drawn.data.outputs) {
+    for (const [output, values] of inOrder(drawn.data.outputs)) {
       const line = drawn.lines.get(output) ?? this.addLine(drawn, output);
       if (drawn.stale || !this.updateEnd(line, values)) this.setAll(line, values);
     }

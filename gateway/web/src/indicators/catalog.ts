@@ -116,3 +116,9 @@ export const withDefaults = (kind: IndicatorKind): ChosenIndicator => ({
 export const isHistogram = (output: string): boolean => output === 'histogram' || output === 'hist';
 
 export const isBand = (output: string): boolean => output === 'upper' || output === 'lower';
+
+const OUTPUT_ORDER = ['macd', 'signal', 'histogram', 'upper', 'middle', 'lower'];
+
+/** Outputs as traders list them, whatever order the gateway has; unknown ones come first. */
+export const inOrder = <T>(outputs: Iterable<readonly [name: string, values: T]>): (readonly [string, T])[] =>
+  [...outputs].sort(([a], [b]) => OUTPUT_ORDER.indexOf(a) - OUTPUT_ORDER.indexOf(b));

@@ -31,7 +31,6 @@ export class Prefetch {
         entry.series.merge(page.candles);
         entry.loaded = true;
         entry.solidFrom = page.candles[0]?.time;
-        entry.reachedStart = !page.hasOlder;
         entry.solidUntil = page.candles.at(-1)?.time;
       })
       // A failed hint costs nothing: opening the symbol asks again and shows the error there.

@@ -152,10 +152,7 @@ export class SeriesSession {
     else this.startAfresh(page);
     entry.loaded = true;
     if (page.history !== 'pending') {
-      if (entry.solidFrom === undefined) {
-        entry.solidFrom = page.candles[0]?.time;
-        entry.reachedStart = !page.hasOlder;
-      }
+      entry.solidFrom ??= page.candles[0]?.time;
       entry.solidUntil = page.candles.at(-1)?.time ?? entry.solidUntil;
       this.liveJoined = true;
     }
@@ -168,8 +165,9 @@ export class SeriesSession {
     const page = await this.fetch(olderPage(visibleBars), entry.solidFrom);
     entry.series.merge(page.candles);
     if (page.history !== 'pending') {
-      entry.solidFrom = page.candles[0]?.time ?? entry.solidFrom;
-      entry.reachedStart = !page.hasOlder;
+      const from = page.candles[0]?.time ?? page.older;
+      entry.reachedStart = from === undefined;
+      entry.solidFrom = from ?? entry.solidFrom;
     }
     this.patch({ error: undefined, olderHistory: page.history, loadingOlder: false });
     return page.history;

@@ -52,7 +52,7 @@ describe('candles', () => {
 
   test('become numbers, with open times in seconds', () => {
     const page = decodeCandlePage({ candles: [row('1970-01-01T00:01:00Z')], history: 'pending' });
-    expect(page).toMatchObject({ history: 'pending', hasOlder: false });
+    expect(page).toMatchObject({ history: 'pending', older: undefined });
     expect(page.candles[0]).toMatchObject({ time: 60, open: 1, high: 2, low: 0.5, close: 1.5, volume: 10 });
   });
 
@@ -62,7 +62,7 @@ describe('candles', () => {
       history: 'complete',
       next: '1970-01-01T00:01:00Z',
     };
-    expect(decodeCandlePage(body).hasOlder).toBe(true);
+    expect(decodeCandlePage(body).older).toBe(60);
   });
 
   test.each([

@@ -28,8 +28,8 @@ export const minutes = (from: number, count: number): Candle[] =>
 export const page = (
   candles: Candle[],
   history: CandlePage['history'] = 'complete',
-  hasOlder = true,
-): CandlePage => ({ candles, history, hasOlder });
+  older?: number,
+): CandlePage => ({ candles, history, older });
 
 export const times = (candles: readonly Candle[]): number[] => candles.map(({ time }) => time);
 

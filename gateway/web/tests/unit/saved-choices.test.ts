@@ -1,6 +1,7 @@
 // What is kept in the address and in the browser is checked when it is read.
 import { describe, expect, test } from 'vitest';
 import { formatUrl, parseUrl } from '../../src/app/url-state';
+import { inOrder } from '../../src/indicators/catalog';
 import { ChosenIndicators, checkChosen, MAX_CHOSEN } from '../../src/indicators/chosen';
 import { checkTheme } from '../../src/theme/theme';
 import { checkWatchList, MAX_WATCHED, seedFrom, WatchList } from '../../src/watchlist/watch-list';
@@ -122,6 +123,19 @@ describe('chosen indicators', () => {
     chosen.toggle('rsi');
     expect(chosen.list.get()).toEqual([{ kind: 'rsi', params: [14] }]);
   });
+});
+
+test('outputs of an indicator are listed as traders do, unknown ones first', () => {
+  const names = ['histogram', 'lower', 'macd', 'middle', 'new', 'signal', 'upper'];
+  expect(inOrder(names.map((name) => [name, 0] as const)).map(([name]) => name)).toEqual([
+    'new',
+    'macd',
+    'signal',
+    'histogram',
+    'upper',
+    'middle',
+    'lower',
+  ]);
 });
 
 test('a saved theme is dark or light, anything else is the system', () => {

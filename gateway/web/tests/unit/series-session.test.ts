@@ -192,18 +192,26 @@ describe('older pages', () => {
   test('end where the venue has nothing older', async () => {
     const it = await loaded();
     it.session.loadOlder(100);
-    await it.last().answer(page(minutes(NOW_MINUTES - 609, 10), 'complete', false));
+    await it.last().answer(page([]));
     it.session.loadOlder(100);
     expect(it.asked).toHaveLength(2);
-    expect(it.entry.series.candles).toHaveLength(610);
+    expect(it.entry.reachedStart).toBe(true);
   });
 
-  test('are not asked for when the first page is all there is', async () => {
-    const it = open();
-    it.session.start();
-    await it.last().answer(page(minutes(0, 30), 'complete', false));
+  test('go on after a page that is not full: intervals without a trade have no candle', async () => {
+    const it = await loaded();
     it.session.loadOlder(100);
-    expect(it.asked).toHaveLength(1);
+    await it.last().answer(page(minutes(NOW_MINUTES - 1599, 7)));
+    it.session.loadOlder(100);
+    expect(it.last().query.before).toBe((NOW_MINUTES - 1599) * 60);
+  });
+
+  test('go on behind an empty page when the gateway says where', async () => {
+    const it = await loaded();
+    it.session.loadOlder(100);
+    await it.last().answer(page([], 'complete', 6000));
+    it.session.loadOlder(100);
+    expect(it.last().query.before).toBe(6000);
   });
 
   test('that are refused are not asked for again on every move of the chart', async () => {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::sim::SimConfig;
 use crate::sim::exchange::SimExchange;
-use proto::Interval;
 use proptest::prelude::*;
+use proto::Interval;
 use service::clock::Clock;
 
 const START_MS: u64 = 1_723_075_200_000;
@@ -26,7 +26,8 @@ fn all_trades(exchange: &SimExchange, mut query: TradesQuery) -> (Vec<Tick>, usi
         assert_eq!(status, 200, "{request:?}");
         let page = SimAdapter.parse_trades(&query, &body, 7).unwrap();
         assert!(page.refused.is_empty());
-        (ticks.extend(page.ticks), pages += 1);
+        ticks.extend(page.ticks);
+        pages += 1;
         match page.next {
             Some(next) => query = next,
             None => return (ticks, pages),
@@ -85,7 +86,8 @@ fn candle_pages_bring_every_settled_candle() {
         while let Some(q) = query {
             let (_, body) = exchange.get(&SimAdapter.candles_page(&q).unwrap().path_and_query);
             let page = SimAdapter.parse_candles(&q, &body, 0).unwrap();
-            (candles.extend(page.candles), query = page.next);
+            candles.extend(page.candles);
+            query = page.next;
         }
         assert!(candles.windows(2).all(|p| p[0].open_time_ns < p[1].open_time_ns));
         let last = candles.last().unwrap().open_time_ns + interval.nanos();

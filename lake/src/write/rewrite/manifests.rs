@@ -64,8 +64,8 @@ fn is_live(manifest: &ManifestFile) -> bool {
     manifest.has_added_files() || manifest.has_existing_files()
 }
 
-/// Opens the manifests of appends, and the rewritten ones of the days in them.
-pub(super) async fn read(head: &Head) -> Result<Plan> {
+/// Opens the manifests of appends, if they are at least `least`, and the rewritten ones of the days in them.
+pub(super) async fn read(head: &Head, least: usize) -> Result<Plan> {
     let metadata = head.table.metadata_ref();
     let Some(snapshot) = metadata.current_snapshot() else {
         return Ok(Plan { opened: Vec::new(), loose: 0, kept: Vec::new(), count: 0 });
@@ -78,6 +78,9 @@ pub(super) async fn read(head: &Head) -> Result<Plan> {
         // What names only removed files has been told by the snapshot that removed them.
         let (rewritten, loose): (Vec<_>, Vec<_>) = manifests.into_iter().filter(is_live).partition(is_rewritten);
         let mut opened = Vec::new();
+        if loose.len() < least {
+            return Ok(Plan { opened, loose: loose.len(), kept: rewritten, count });
+        }
         for manifest in &loose {
             opened.extend(live(manifest)?);
         }

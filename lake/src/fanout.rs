@@ -107,6 +107,11 @@ pub(crate) fn day(time_us: i64) -> i32 {
     i32::try_from(time_us.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
 }
 
+/// The first microsecond after a day.
+pub(crate) fn day_end(day: i32) -> i64 {
+    (i64::from(day) + 1).saturating_mul(MICROS_PER_DAY)
+}
+
 /// Iceberg's `bucket[16]` of a text: murmur3 (x86, 32 bits) of its bytes, without the sign, modulo 16.
 pub(crate) fn bucket(text: &str) -> i32 {
     let hash = murmur3(text.as_bytes()) & 0x7FFF_FFFF;

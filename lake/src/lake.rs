@@ -10,7 +10,7 @@ use crate::read::cache::Cache;
 use crate::read::plan::{FileRange, SnapshotFiles, Wanted};
 use crate::read::scan::{Counters, Scan};
 use crate::schema::Table;
-use crate::write::commit::{self, Proposal};
+use crate::write::commit::{self, Claim, Proposal};
 use crate::write::files::{FileJob, FileWriter, run};
 use crate::write::rewrite::{self, Place, Rewrite};
 use crate::write::{housekeeping, orphans, summary};
@@ -155,7 +155,14 @@ impl Lake {
         let commit_id = Ulid::generate().to_string();
         // Refuse before any file is written.
         let head = self.inner.heads.head(table).await?;
-        let mut proposal = Proposal { table, commit_id: &commit_id, epoch, ranges: offsets, files: Vec::new() };
+        let mut proposal = Proposal {
+            table,
+            claim: Claim::Held,
+            commit_id: &commit_id,
+            epoch,
+            ranges: offsets,
+            files: Vec::new(),
+        };
         commit::judge(&head, &proposal)?;
         if rows.is_empty() {
             let snapshot_id = head.table.metadata().current_snapshot_id();
@@ -231,7 +238,14 @@ impl Lake {
             let _writing = self.inner.state(table).writing.lock().await;
             let before = self.inner.heads.head(table).await?;
             let (commit_id, ranges) = (Ulid::generate().to_string(), SourceOffsets::new());
-            let proposal = Proposal { table, commit_id: &commit_id, epoch, ranges: &ranges, files: Vec::new() };
+            let proposal = Proposal {
+                table,
+                claim: Claim::New,
+                commit_id: &commit_id,
+                epoch,
+                ranges: &ranges,
+                files: Vec::new(),
+            };
             commit::commit(&self.inner.heads, &proposal, self.inner.config.patience()).await?;
             self.tidy(table, &before).await;
         }

@@ -109,9 +109,11 @@ async fn pages_of_large_files_that_cannot_match_are_skipped_without_changing_the
     let (lake, dir) = lake().await;
     let mut batch = Vec::new();
     for text in ["S7/USDT", "BTC/USDT"] {
+        // Incompressible volumes, so that the file is read by pages.
+        let noise = |s: u64, by: i128| proto::Decimal::from_units(i128::from(s) * by % (1 << 100)).unwrap();
         batch.extend((0..86_400).map(|s| Candle {
-            // Incompressible volumes, so that the file is read by pages.
-            volume: proto::Decimal::from_units(i128::from(s) * 0x9E37_79B9_7F4A_7C15_F39C % (1 << 100)).unwrap(),
+            volume: noise(s, 0x9E37_79B9_7F4A_7C15_F39C),
+            quote_volume: noise(s, 0xC2B2_AE3D_27D4_EB4F_1656),
             ..candle(text, Interval::S1, T0 + s * SECOND)
         }));
     }

@@ -136,6 +136,9 @@ async fn two_ingestors_killed_and_cut_at_random_bring_every_trade_exactly_once()
     }
     venue.wait_connections(|c| c.trades >= 2).await;
     let mut market = Market { time_ms: service::clock::now_ns() / 1_000_000 - 600_000 };
+    // What nobody has written yet, nobody can miss: the first trades must be in the log before the first kill.
+    market.trade(&venue, &symbols, &mut random, 5);
+    wait_for_trades(&data, shown(&venue, &symbols)).await;
     for _ in 0..ROUNDS {
         market.trade(&venue, &symbols, &mut random, 60);
         match random.random_range(0..5) {

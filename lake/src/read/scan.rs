@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::decode::{self, CandleRow, TickRow};
 use super::plan::{self, FileRange, SnapshotFiles, Wanted};
 use crate::error::{LakeError, Result};
+use crate::fanout;
 use crate::query::Limit;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -124,13 +125,20 @@ impl Scan<'_> {
             days.reverse();
         }
         for day in days {
+            // Rows of a day are before its end.
+            let end = fanout::day_end(day);
+            if let Limit::Newest(most) = limit
+                && (most == 0 || found.nth_newest(most).is_some_and(|cutoff| end <= cutoff))
+            {
+                return Ok(());
+            }
             let read = || {
                 self.counters.manifests.fetch_add(1, Relaxed);
             };
             let files = plan::files_of_day(self.snapshot, self.wanted, day, self.cache, read)?;
             for file in &files {
                 if let Limit::Newest(most) = limit
-                    && (most == 0 || found.nth_newest(most).is_some_and(|cutoff| *file.times.end() < cutoff))
+                    && found.nth_newest(most).is_some_and(|cutoff| *file.times.end() < cutoff)
                 {
                     // Files come by falling end, and earlier days end before this one.
                     return Ok(());

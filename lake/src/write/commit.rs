@@ -32,10 +32,20 @@ impl Patience {
     }
 }
 
+/// Which epochs of the table a proposal goes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Its own or an older one: it adds rows.
+    Held,
+    /// An older one only: it makes its epoch the newest.
+    New,
+}
+
 /// What a writer wants to commit.
 #[derive(Debug)]
 pub(crate) struct Proposal<'a> {
     pub(crate) table: Table,
+    pub(crate) claim: Claim,
     pub(crate) commit_id: &'a str,
     pub(crate) epoch: u64,
     pub(crate) ranges: &'a SourceOffsets,
@@ -63,14 +73,18 @@ pub(crate) enum Decision {
 }
 
 /// Judges a proposal by its landed snapshot, if any, and by what is committed.
-pub(crate) fn decide(landed: Option<i64>, epoch: u64, ranges: &SourceOffsets, committed: &Committed) -> Decision {
+pub(crate) fn decide(landed: Option<i64>, proposal: &Proposal<'_>, committed: &Committed) -> Decision {
     if let Some(snapshot) = landed {
         return Decision::Landed(snapshot);
     }
-    if committed.epoch > epoch {
+    let fenced = match proposal.claim {
+        Claim::Held => committed.epoch > proposal.epoch,
+        Claim::New => committed.epoch >= proposal.epoch,
+    };
+    if fenced {
         return Decision::Fenced(committed.epoch);
     }
-    match summary::overlap(ranges, committed) {
+    match summary::overlap(proposal.ranges, committed) {
         Some((source, range, last)) => Decision::Overlap(source, range, last),
         None => Decision::Try,
     }
@@ -82,7 +96,7 @@ pub(crate) fn judge(head: &Head, proposal: &Proposal<'_>) -> Result<(Option<i64>
     let landed = metadata.snapshots().find(|snapshot| summary::is_commit(snapshot, proposal.commit_id));
     let committed = summary::committed(proposal.table, metadata)?;
     let table = proposal.table;
-    match decide(landed.map(|s| s.snapshot_id()), proposal.epoch, proposal.ranges, &committed) {
+    match decide(landed.map(|s| s.snapshot_id()), proposal, &committed) {
         Decision::Landed(snapshot_id) => Ok((Some(snapshot_id), committed)),
         Decision::Try => Ok((None, committed)),
         Decision::Fenced(current) => Err(LakeError::Fenced { table, ours: proposal.epoch, current }),

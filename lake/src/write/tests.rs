@@ -1,6 +1,6 @@
 //! Commits against a catalog that fails in every way a catalog can.
 
-use super::commit::{Decision, decide};
+use super::commit::{Claim, Decision, Proposal, decide};
 use super::summary::Committed;
 use crate::catalog::{Commits, Narrow};
 use crate::disk::trace::{self, Step};
@@ -338,22 +338,27 @@ fn decisions_follow_from_the_facts() {
     };
     let source = ("norm.tick".to_owned(), 0);
     let overlap = |first, last, committed| Decision::Overlap(source.clone(), OffsetRange { first, last }, committed);
+    let held = (Claim::Held, 1);
     let cases = [
-        ("first commit", None, 1, range(0, 0, 9), committed(0, None), Decision::Try),
-        ("next offsets", None, 1, range(0, 10, 19), committed(1, Some(9)), Decision::Try),
-        ("a hole is allowed", None, 1, range(0, 50, 59), committed(1, Some(9)), Decision::Try),
-        ("other partition", None, 1, range(1, 0, 9), committed(1, Some(9)), Decision::Try),
-        ("no offsets", None, 1, SourceOffsets::new(), committed(1, Some(9)), Decision::Try),
-        ("landed", Some(5), 1, range(0, 0, 9), committed(1, Some(9)), Decision::Landed(5)),
-        ("landed, then fenced", Some(5), 1, range(0, 0, 9), committed(2, Some(9)), Decision::Landed(5)),
-        ("same offsets", None, 1, range(0, 0, 9), committed(1, Some(9)), overlap(0, 9, 9)),
-        ("one offset too early", None, 1, range(0, 9, 19), committed(1, Some(9)), overlap(9, 19, 9)),
-        ("fenced", None, 1, range(0, 10, 19), committed(2, Some(9)), Decision::Fenced(2)),
-        ("fenced before overlap", None, 1, range(0, 0, 9), committed(2, Some(9)), Decision::Fenced(2)),
-        ("taking over", None, 3, range(0, 10, 19), committed(2, Some(9)), Decision::Try),
+        ("first commit", None, held, range(0, 0, 9), committed(0, None), Decision::Try),
+        ("next offsets", None, held, range(0, 10, 19), committed(1, Some(9)), Decision::Try),
+        ("a hole is allowed", None, held, range(0, 50, 59), committed(1, Some(9)), Decision::Try),
+        ("other partition", None, held, range(1, 0, 9), committed(1, Some(9)), Decision::Try),
+        ("no offsets", None, held, SourceOffsets::new(), committed(1, Some(9)), Decision::Try),
+        ("landed", Some(5), held, range(0, 0, 9), committed(1, Some(9)), Decision::Landed(5)),
+        ("landed, then fenced", Some(5), held, range(0, 0, 9), committed(2, Some(9)), Decision::Landed(5)),
+        ("same offsets", None, held, range(0, 0, 9), committed(1, Some(9)), overlap(0, 9, 9)),
+        ("one offset too early", None, held, range(0, 9, 19), committed(1, Some(9)), overlap(9, 19, 9)),
+        ("fenced", None, held, range(0, 10, 19), committed(2, Some(9)), Decision::Fenced(2)),
+        ("fenced before overlap", None, held, range(0, 0, 9), committed(2, Some(9)), Decision::Fenced(2)),
+        ("a gap of epochs", None, (Claim::Held, 3), range(0, 10, 19), committed(2, Some(9)), Decision::Try),
+        ("a new epoch", None, (Claim::New, 3), SourceOffsets::new(), committed(2, Some(9)), Decision::Try),
+        ("an epoch that is taken", None, (Claim::New, 2), SourceOffsets::new(), committed(2, None), Decision::Fenced(2)),
     ];
-    for (name, landed, epoch, ranges, committed, expected) in cases {
-        assert_eq!(decide(landed, epoch, &ranges, &committed), expected, "{name}");
+    for (name, landed, (claim, epoch), ranges, committed, expected) in cases {
+        let (table, commit_id, files) = (Table::Ticks, "", Vec::new());
+        let proposal = Proposal { table, claim, commit_id, epoch, ranges: &ranges, files };
+        assert_eq!(decide(landed, &proposal, &committed), expected, "{name}");
     }
 }
 

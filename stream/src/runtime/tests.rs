@@ -5,11 +5,13 @@ mod world;
 
 use super::*;
 use crate::committer::Stage;
+use crate::update::Ticker;
 use market::Script;
+use proto::RequestId;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::timeout;
-use world::{Death, Entry, GUARD, World};
+use world::{Death, Entry, GUARD, Life, World};
 
 const STAGES: [Stage; 7] = [
     Stage::Sync,
@@ -30,40 +32,56 @@ fn lives(seed: u64, world: &mut World, deaths: &[Death]) {
     for (number, death) in deaths.iter().enumerate() {
         let (now, later) = entries.split_at(share);
         entries = later;
-        // If the death is never reached, the life ends when all that there is was notified.
-        let request = world.request();
-        let config = world.config.clone();
-        world.live(|life| async move {
-            life.append(now).await;
-            let (handle, dying) = life.stream(&config, Some(*death)).await;
-            life.append(&[Entry::candles(&script.tickers[0], &[], request)]).await;
-            tokio::select! {
-                () = dying.reached.notified() => {
-                    // A few more steps of everything, so that the death comes somewhere in the middle.
-                    for _ in 0..(seed as usize + number) % 40 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                () = life.notified(&[request]) => {}
-                () = tokio::time::sleep(GUARD) => panic!("neither dead nor done"),
-            }
-            drop(handle);
-        });
+        let last = world.request();
+        let steps = (seed + number as u64) % 40;
+        let (world, ticker) = (&*world, &script.tickers[0]);
+        world.live(|life| killed(life, world, now, (*death, steps), (ticker, last)));
     }
-    let requests: Vec<_> = script.tickers.iter().map(|ticker| (ticker, world.request(), world.request())).collect();
-    let config = world.config.clone();
-    world.live(|life| async {
-        life.append(entries).await;
-        for (ticker, candles, ticks) in &requests {
-            life.append(&[Entry::candles(ticker, &[], *candles), Entry::ticks(ticker, &[], *ticks)]).await;
+    let asked: Vec<_> = script.tickers.iter().map(|t| (t.clone(), world.request(), world.request())).collect();
+    let world = &*world;
+    world.live(|life| to_the_end(life, world, entries, &script, &asked));
+}
+
+/// A life that ends in a death: at the step and a few moments more, or, if it never gets there, when all is done.
+async fn killed(
+    life: Life,
+    world: &World,
+    entries: &[Entry],
+    (death, steps): (Death, u64),
+    (ticker, request): (&Ticker, RequestId),
+) {
+    life.append(entries).await;
+    let (_handle, dying) = life.stream(&world.config, Some(death)).await;
+    life.append(&[Entry::candles(ticker, &[], request)]).await;
+    let done = [request];
+    let died = async {
+        tokio::select! {
+            () = dying.reached.notified() => for _ in 0..steps {
+                tokio::task::yield_now().await;
+            },
+            () = life.notified(&done) => {}
         }
-        let (handle, dying) = life.stream(&config, None).await;
-        let ids: Vec<_> = requests.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
-        timeout(GUARD, life.notified(&ids)).await.unwrap();
-        dying.stop.cancel();
-        timeout(GUARD, handle.wait()).await.unwrap().unwrap();
-        script.expected.check(world, &life.lake).await;
-    });
+    };
+    timeout(GUARD, died).await.expect("neither dead nor done");
+}
+
+async fn to_the_end(
+    life: Life,
+    world: &World,
+    entries: &[Entry],
+    script: &Script,
+    asked: &[(Ticker, RequestId, RequestId)],
+) {
+    life.append(entries).await;
+    for (ticker, candles, ticks) in asked {
+        life.append(&[Entry::candles(ticker, &[], *candles), Entry::ticks(ticker, &[], *ticks)]).await;
+    }
+    let (handle, dying) = life.stream(&world.config, None).await;
+    let requests: Vec<_> = asked.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
+    timeout(GUARD, life.notified(&requests)).await.expect("everybody is told");
+    dying.stop.cancel();
+    timeout(GUARD, handle.wait()).await.expect("the drain ends").unwrap();
+    script.expected.check(world, &life.lake).await;
 }
 
 fn death(stage: Stage, hits: usize, under_way: bool) -> Death {

@@ -135,24 +135,3 @@ proptest! {
         prop_assert!(market.trades_of_minute(minute).iter().all(|t| t.price > 1_000_000 && t.lots > 0));
     }
 }
-
-#[test]
-fn zz_measure() {
-    let market = market(42, 20_000);
-    let t = std::time::Instant::now();
-    let mut n = 0u64; let mut sum = 0i64;
-    for minute in 0..1440 { for tr in market.trades_of_minute(START_MS / 60_000 + minute) { n += 1; sum ^= tr.price; } }
-    eprintln!("{n} trades in {:?} {sum}", t.elapsed());
-    let t = std::time::Instant::now();
-    let c = market.candles(Interval::D1, START_MS - 1600 * DAY_MS, START_MS, 2000);
-    eprintln!("{} daily candles (cold) in {:?}", c.len(), t.elapsed());
-    let t = std::time::Instant::now();
-    let c = market.candles(Interval::D1, START_MS - 1600 * DAY_MS, START_MS, 2000);
-    eprintln!("{} daily candles in {:?}", c.len(), t.elapsed());
-    let t = std::time::Instant::now();
-    let c = market.candles(Interval::M1, START_MS - 60 * DAY_MS, START_MS, 200000);
-    eprintln!("{} minute candles in {:?}", c.len(), t.elapsed());
-    let t = std::time::Instant::now();
-    let c = market.candles(Interval::S1, START_MS, START_MS + DAY_MS, 200000);
-    eprintln!("{} second candles in {:?}", c.len(), t.elapsed());
-}

@@ -97,11 +97,7 @@ impl LogSection {
 
 /// The log in `dir` beside other processes, with defaults.
 pub(crate) fn shared_log(dir: &Path) -> EmbeddedConfig {
-    EmbeddedConfig {
-        shared: true,
-        clock: eventlog::Clock::new(service::clock::now_ns),
-        ..EmbeddedConfig::new(dir)
-    }
+    EmbeddedConfig { shared: true, clock: eventlog::Clock::new(service::clock::now_ns), ..EmbeddedConfig::new(dir) }
 }
 
 /// Settings that are readable one by one and wrong together.

@@ -16,7 +16,9 @@ pub(crate) enum DataDirError {
         source: std::io::Error,
     },
     /// Another platform runs on it.
-    #[error("data directory {path} is in use by process {pid}: a platform already runs on it (stop it, or give another --data-dir)")]
+    #[error(
+        "data directory {path} is in use by process {pid}: a platform already runs on it (stop it, or give another --data-dir)"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,

@@ -87,11 +87,7 @@ fn keep_last(records: &mut Vec<Stored>, lines: u64) {
     records.drain(..excess);
 }
 
-async fn follow(
-    readers: Vec<Box<dyn PartitionReader>>,
-    args: &TailArgs,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+async fn follow(readers: Vec<Box<dyn PartitionReader>>, args: &TailArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let (sender, mut batches) = tokio::sync::mpsc::channel(8);
     let mut tasks = tokio::task::JoinSet::new();
     for mut reader in readers {
@@ -146,10 +142,7 @@ fn show(record: &Stored, json: bool, out: &mut impl Write) -> std::io::Result<()
 
 /// The message in one line.
 fn content(envelope: &Envelope) -> String {
-    fn line<M: prost::Message + Default + std::fmt::Debug>(
-        envelope: &Envelope,
-        show: impl Fn(M) -> String,
-    ) -> String {
+    fn line<M: prost::Message + Default + std::fmt::Debug>(envelope: &Envelope, show: impl Fn(M) -> String) -> String {
         envelope.message(envelope.event_type).map_or_else(|error| error.to_string(), show)
     }
     let decimal = |value: &Option<wire::Decimal>| {
@@ -179,9 +172,7 @@ fn content(envelope: &Envelope) -> String {
         EventType::Instrument => line(envelope, |m: wire::Instrument| format!("{m:?}")),
         EventType::FeedStatus => line(envelope, |m: wire::FeedStatus| format!("{m:?}")),
         EventType::JobStatus => line(envelope, |m: wire::JobStatus| format!("{m:?}")),
-        EventType::HistoryReadyNotification => {
-            line(envelope, |m: wire::HistoryReadyNotification| format!("{m:?}"))
-        }
+        EventType::HistoryReadyNotification => line(envelope, |m: wire::HistoryReadyNotification| format!("{m:?}")),
         EventType::DeadLetter => line(envelope, |m: wire::DeadLetter| {
             let payload = String::from_utf8_lossy(&m.payload).chars().take(200).collect::<String>();
             format!("{}: {} ({}) {payload}", m.topic, m.reason, m.detail)

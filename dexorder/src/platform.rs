@@ -145,18 +145,16 @@ impl Platform {
 
     /// Waits until the named part has ended by itself; another part that ends before is a failure.
     pub(crate) async fn wait_for(&mut self, name: &'static str) -> anyhow::Result<()> {
-        loop {
-            tokio::select! {
-                signal = stop_signal() => {
-                    signal?;
-                    anyhow::bail!("stopped before the end");
-                }
-                ended = self.ended.1.recv() => match ended {
-                    Some(ended) if ended.name == name => return ended.result,
-                    Some(ended) => return Err(early(ended)),
-                    None => anyhow::bail!("{name} is gone"),
-                },
+        tokio::select! {
+            signal = stop_signal() => {
+                signal?;
+                anyhow::bail!("stopped before the end");
             }
+            ended = self.ended.1.recv() => match ended {
+                Some(ended) if ended.name == name => ended.result,
+                Some(ended) => Err(early(ended)),
+                None => anyhow::bail!("{name} is gone"),
+            },
         }
     }
 

@@ -92,9 +92,9 @@ async fn caught_up(log: &dyn EventLog, progress: &stream::Status) -> anyhow::Res
         let taken = progress.positions();
         let behind = topics.iter().any(|topic| {
             let Some(input) = inputs.into_iter().find(|input| input.name() == topic.spec.name) else { return false };
-            (0u32..).zip(&topic.partitions).any(|(partition, info)| {
-                taken.get(&(input, partition)).copied().unwrap_or(0) < info.high
-            })
+            (0u32..)
+                .zip(&topic.partitions)
+                .any(|(partition, info)| taken.get(&(input, partition)).copied().unwrap_or(0) < info.high)
         });
         if !behind {
             return Ok(());

@@ -49,8 +49,7 @@ pub(crate) fn read(file: &ConfigFile, data_dir: &Path, listen: SocketAddr) -> an
     let unbound = "tcp://127.0.0.1:0";
     let rooms = Rooms {
         relay: file.section(Section::Relay, json!({}))?,
-        stream: file
-            .section(Section::Stream, json!({"state_dir": dir.join("stream"), "publish_endpoint": unbound}))?,
+        stream: file.section(Section::Stream, json!({"state_dir": dir.join("stream"), "publish_endpoint": unbound}))?,
         gateway: file.section(
             Section::Gateway,
             json!({"listen": listen, "fanout_endpoint": unbound, "request_endpoint": unbound}),

@@ -40,7 +40,9 @@ pub(crate) async fn relay(args: &ProcessArgs) -> anyhow::Result<()> {
     }
     let platform = Platform::new(&file);
     let Endpoints { requests, work, publishers, subscribers } = rooms::start_relay(&platform, &config)?;
-    println_flush(&format!("relay: requests={requests} work={work} publishers={publishers} subscribers={subscribers}"))?;
+    println_flush(&format!(
+        "relay: requests={requests} work={work} publishers={publishers} subscribers={subscribers}"
+    ))?;
     serve(platform, &file).await
 }
 

@@ -111,7 +111,9 @@ fn announce(facts: &Announcement<'_>) -> anyhow::Result<()> {
     let Endpoints { requests, work, publishers, subscribers } = endpoints;
     println_flush(&format!("data: {}", data.display()))?;
     println_flush(&format!("venues: {} ({})", choice.mode, choice.why))?;
-    println_flush(&format!("relay: requests={requests} work={work} publishers={publishers} subscribers={subscribers}"))?;
+    println_flush(&format!(
+        "relay: requests={requests} work={work} publishers={publishers} subscribers={subscribers}"
+    ))?;
     println_flush(&format!("admin: http://{admin}"))
 }
 

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, missing_docs, reason = "a benchmark reports to the terminal")]
 
-use lake::{CandleQuery, Lake, LakeConfig, Limit, SourceOffsets};
+use lake::{CandleQuery, Lake, LakeConfig, Limit, SourceOffsets, Table};
 use proto::market::Candle;
 use proto::{Decimal, Interval, Symbol, Venue};
 use std::path::Path;
@@ -51,7 +51,7 @@ async fn fill(dir: &Path, commits: u64) -> Vec<Symbol> {
                 let now = T0 + second * NANOS;
                 for interval in Interval::ALL {
                     let end = now + NANOS;
-                    if end % interval.nanos() == 0 {
+                    if end.is_multiple_of(interval.nanos()) {
                         rows.push(candle(&venue, symbol, interval, end - interval.nanos()));
                     }
                 }
@@ -81,6 +81,26 @@ async fn timed(name: &str, lake: &Lake, query: &CandleQuery, expected: usize) {
     );
 }
 
+async fn queries(dir: &Path, symbols: &[Symbol]) {
+    let start = Instant::now();
+    let lake = Lake::open(LakeConfig::new(dir)).await.expect("a lake");
+    println!("open {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
+    let venue: Venue = "BINANCE".parse().expect("a venue");
+    let newest =
+        |n: usize, interval, count| CandleQuery::newest(venue.clone(), symbols[n].clone(), interval, u64::MAX, count);
+    timed("newest 1000 of 1s, nothing known yet", &lake, &newest(0, Interval::S1, 1000), 1000).await;
+    timed("newest 1000 of 1s, again", &lake, &newest(0, Interval::S1, 1000), 1000).await;
+    timed("newest 1000 of 1s, another symbol", &lake, &newest(1, Interval::S1, 1000), 1000).await;
+    timed("newest 1000 of 60s", &lake, &newest(2, Interval::M1, 1000), 1000).await;
+    timed("newest 500 of 1d", &lake, &newest(3, Interval::D1, 500), 1).await;
+    let end = T0 + 43_200 * NANOS;
+    let middle = CandleQuery { to_ns: end, limit: Limit::Newest(1000), ..newest(4, Interval::S1, 0) };
+    timed("1000 of 1s in the middle of the day", &lake, &middle, 1000).await;
+    let day = CandleQuery { limit: Limit::None, from_ns: T0, ..newest(5, Interval::S1, 0) };
+    timed("the whole day of 1s", &lake, &day, 86_400).await;
+    println!("plan cache {} KiB", lake.stats().plan_cache_bytes / 1024);
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
@@ -90,23 +110,13 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let symbols = fill(&dir, commits).await;
+        println!("as the commits left it:");
+        queries(&dir, &symbols).await;
+        let lake = Lake::open(LakeConfig { fsync: false, ..LakeConfig::new(&dir) }).await.expect("a lake");
         let start = Instant::now();
-        let lake = Lake::open(LakeConfig::new(&dir)).await.expect("a lake");
-        println!("open {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
-        let venue: Venue = "BINANCE".parse().expect("a venue");
-        let newest = |n: usize, interval, count| {
-            CandleQuery::newest(venue.clone(), symbols[n].clone(), interval, u64::MAX, count)
-        };
-        timed("newest 1000 of 1s, nothing known yet", &lake, &newest(0, Interval::S1, 1000), 1000).await;
-        timed("newest 1000 of 1s, again", &lake, &newest(0, Interval::S1, 1000), 1000).await;
-        timed("newest 1000 of 1s, another symbol", &lake, &newest(1, Interval::S1, 1000), 1000).await;
-        timed("newest 1000 of 60s", &lake, &newest(2, Interval::M1, 1000), 1000).await;
-        timed("newest 500 of 1d", &lake, &newest(3, Interval::D1, 500), 1).await;
-        let end = T0 + 43_200 * NANOS;
-        let middle = CandleQuery { to_ns: end, limit: Limit::Newest(1000), ..newest(4, Interval::S1, 0) };
-        timed("1000 of 1s in the middle of the day", &lake, &middle, 1000).await;
-        let day = CandleQuery { limit: Limit::None, from_ns: T0, ..newest(5, Interval::S1, 0) };
-        timed("the whole day of 1s", &lake, &day, 86_400).await;
-        println!("plan cache {} KiB", lake.stats().plan_cache_bytes / 1024);
+        let done = lake.rewrite(1, T0 + SECONDS * NANOS).await.expect("a rewrite");
+        println!("rewrite {:?}: {:?}", start.elapsed(), done[&Table::Candles]);
+        println!("after a rewrite:");
+        queries(&dir, &symbols).await;
     });
 }

@@ -166,7 +166,8 @@ async fn create_absent(catalog: &impl Catalog) -> Result<()> {
         }
     }
     for table in Table::ALL {
-        let exists = || async { catalog.table_exists(&table.ident()).await.map_err(LakeError::iceberg("read catalog")) };
+        let exists =
+            || async { catalog.table_exists(&table.ident()).await.map_err(LakeError::iceberg("read catalog")) };
         if exists().await? {
             continue;
         }

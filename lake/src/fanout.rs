@@ -223,7 +223,8 @@ impl<R: LakeRow> Fanout<R> {
         self.series.push(Series { venue: venue.clone(), symbol: symbol.clone() });
         self.latest.push((i32::MIN, usize::MAX));
         let series = &self.series;
-        let rehash = |index: &usize| self.hasher.hash_one((series[*index].venue.as_str(), series[*index].symbol.as_str()));
+        let rehash =
+            |index: &usize| self.hasher.hash_one((series[*index].venue.as_str(), series[*index].symbol.as_str()));
         self.by_series.insert_unique(hash, next, rehash);
         next
     }

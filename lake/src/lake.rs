@@ -8,19 +8,20 @@ use crate::offsets::{SourceOffsets, SourcePartition};
 use crate::query::{CandleQuery, TickQuery};
 use crate::read::cache::Cache;
 use crate::read::plan::{FileRange, SnapshotFiles, Wanted};
-use crate::read::scan::{Counters, Scan};
+use crate::read::scan::Scan;
 use crate::schema::Table;
-use crate::write::commit::{self, Claim, Proposal};
+use crate::stats::LakeStats;
+use crate::stats::{Counters, count};
+use crate::write::commit::{self, Claim, Landed, Proposal};
 use crate::write::files::{FileJob, FileWriter, run};
+use crate::write::orphans::Sweep;
 use crate::write::rewrite::{self, Place, Rewrite};
 use crate::write::{housekeeping, orphans, summary};
-use crate::{LakeStats, Sweep};
 use iceberg::Catalog;
 use iceberg::spec::DataFile;
 use proto::market::{Candle, Tick};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, Semaphore};
 use tracing::warn;
 use ulid::Ulid;
@@ -155,14 +156,8 @@ impl Lake {
         let commit_id = Ulid::generate().to_string();
         // Refuse before any file is written.
         let head = self.inner.heads.head(table).await?;
-        let mut proposal = Proposal {
-            table,
-            claim: Claim::Held,
-            commit_id: &commit_id,
-            epoch,
-            ranges: offsets,
-            files: Vec::new(),
-        };
+        let mut proposal =
+            Proposal { table, claim: Claim::Held, commit_id: &commit_id, epoch, ranges: offsets, files: Vec::new() };
         commit::judge(&head, &proposal)?;
         if rows.is_empty() {
             let snapshot_id = head.table.metadata().current_snapshot_id();
@@ -175,7 +170,7 @@ impl Lake {
         }
         let jobs = fanout.partitions(rows).into_iter().map(FileJob::new).collect();
         proposal.files = state.writer.write(&commit_id, jobs).await?;
-        let landed = commit::commit(&self.inner.heads, &proposal, self.inner.config.patience()).await?;
+        let landed = self.commit(&proposal).await?;
         let (files, bytes) = (proposal.files.len(), proposal.files.iter().map(DataFile::file_size_in_bytes).sum());
         self.tidy(table, &head).await;
         Ok(CommitInfo {
@@ -188,6 +183,14 @@ impl Lake {
         })
     }
 
+    async fn commit(&self, proposal: &Proposal<'_>) -> Result<Landed> {
+        let Inner { heads, config, counters, .. } = &*self.inner;
+        let landed = commit::commit(heads, proposal, config.patience()).await?;
+        count(&counters.commits, 1);
+        count(&counters.retries, u64::from(landed.attempts.saturating_sub(1)));
+        Ok(landed)
+    }
+
     /// Housekeeping after a commit. Its failure does not concern the commit: it is tried again after the next one.
     async fn tidy(&self, table: Table, before: &crate::catalog::Head) {
         let Inner { heads, config, .. } = &*self.inner;
@@ -195,9 +198,10 @@ impl Lake {
             housekeeping::expire(heads, config, table).await?;
             let after = heads.head(table).await?;
             housekeeping::drop_old_metadata(before, &after).await?;
-            housekeeping::hint(&table_dir(&config.dir, table), &after.location).await
+            housekeeping::hint(&table_dir(&config.dir, table), &after.location, config.fsync).await
         };
         if let Err(error) = tidy.await {
+            count(&self.inner.counters.housekeeping_failures, 1);
             warn!(%table, %error, "lake housekeeping failed");
         }
     }
@@ -238,15 +242,9 @@ impl Lake {
             let _writing = self.inner.state(table).writing.lock().await;
             let before = self.inner.heads.head(table).await?;
             let (commit_id, ranges) = (Ulid::generate().to_string(), SourceOffsets::new());
-            let proposal = Proposal {
-                table,
-                claim: Claim::New,
-                commit_id: &commit_id,
-                epoch,
-                ranges: &ranges,
-                files: Vec::new(),
-            };
-            commit::commit(&self.inner.heads, &proposal, self.inner.config.patience()).await?;
+            let proposal =
+                Proposal { table, claim: Claim::New, commit_id: &commit_id, epoch, ranges: &ranges, files: Vec::new() };
+            self.commit(&proposal).await?;
             self.tidy(table, &before).await;
         }
         Ok(())
@@ -316,7 +314,7 @@ impl Lake {
     ) -> Result<Vec<T>> {
         let permit = self.inner.permits.clone().acquire_owned().await;
         let permit = Arc::new(permit.map_err(|_| LakeError::Interrupted("query"))?);
-        self.inner.counters.queries.fetch_add(1, Ordering::Relaxed);
+        count(&self.inner.counters.queries, 1);
         let mut restarts = 0;
         loop {
             let head = self.inner.heads.head(table).await?;
@@ -388,27 +386,15 @@ impl Lake {
         Ok(sweeps)
     }
 
-    /// Work done by queries since the lake was opened.
+    /// Work done since the lake was opened.
     #[must_use]
     pub fn stats(&self) -> LakeStats {
-        let Counters { queries, manifests, files, bytes } = &self.inner.counters;
-        LakeStats {
-            queries: queries.load(Ordering::Relaxed),
-            manifests_read: manifests.load(Ordering::Relaxed),
-            files_read: files.load(Ordering::Relaxed),
-            bytes_read: bytes.load(Ordering::Relaxed),
-            plan_cache_bytes: self.inner.files.weight(),
-        }
+        self.inner.counters.stats(self.inner.files.weight())
     }
 }
 
 impl Inner {
-    fn snapshot(
-        &self,
-        table: Table,
-        list: &str,
-        version: iceberg::spec::FormatVersion,
-    ) -> Result<Arc<SnapshotFiles>> {
+    fn snapshot(&self, table: Table, list: &str, version: iceberg::spec::FormatVersion) -> Result<Arc<SnapshotFiles>> {
         let cache = &self.state(table).snapshots;
         if let Some(files) = cache.get(list) {
             return Ok(files);

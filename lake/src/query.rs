@@ -71,18 +71,3 @@ impl TickQuery {
         Self { venue, symbol, from_ns, to_ns, limit: Limit::None, snapshot: None }
     }
 }
-
-/// Work done by queries since a lake was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LakeStats {
-    /// Queries.
-    pub queries: u64,
-    /// Manifests read from the disk.
-    pub manifests_read: u64,
-    /// Data files read.
-    pub files_read: u64,
-    /// Bytes of those files.
-    pub bytes_read: u64,
-    /// Memory used for what is known about data files.
-    pub plan_cache_bytes: u64,
-}

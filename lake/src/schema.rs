@@ -2,8 +2,8 @@
 
 use crate::error::{LakeError, Result};
 use iceberg::spec::{
-    NestedField, NestedFieldRef, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
-    UnboundPartitionSpec,
+    NestedField, NestedFieldRef, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform,
+    Type, UnboundPartitionSpec,
 };
 use iceberg::{NamespaceIdent, TableIdent};
 use parquet::schema::types::TypePtr;

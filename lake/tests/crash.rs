@@ -1,5 +1,7 @@
 //! A writer that is killed at any moment leaves a lake in which each row is exactly once, and goes on from there.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 

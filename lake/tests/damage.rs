@@ -1,5 +1,7 @@
 //! Damaged files give typed errors, never a panic and never other rows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 
@@ -57,7 +59,7 @@ async fn each_flipped_byte_of_a_data_file_is_an_error_or_harmless() {
             Err(error) => panic!("byte {at}: {error}"),
         }
     }
-    let _ = std::panic::take_hook();
+    drop(std::panic::take_hook());
     assert!(errors > good.len() / 2, "{errors} errors, {harmless} harmless of {}", good.len());
     fs::write(&path, &good).unwrap();
     assert_eq!(lake.ticks(&all_ticks()).await.unwrap(), rows);
@@ -108,7 +110,8 @@ async fn damaged_manifests_and_lists_are_errors() {
 async fn damaged_table_metadata_is_an_error_when_it_is_loaded() {
     let (writer, dir) = lake().await;
     writer.append_ticks(&some_ticks(), &SourceOffsets::new(), 1).await.unwrap();
-    let path = named(&dir.path().join("lake/warehouse/dexorder/ticks/metadata"), |name| name.ends_with(".metadata.json"));
+    let path =
+        named(&dir.path().join("lake/warehouse/dexorder/ticks/metadata"), |name| name.ends_with(".metadata.json"));
     let good = fs::read_to_string(&path).unwrap();
     for bad in ["", "{}", &good[..good.len() / 2], &good.replace("\"format-version\":2", "\"format-version\":9")] {
         fs::write(&path, bad).unwrap();
@@ -125,9 +128,12 @@ async fn damaged_table_metadata_is_an_error_when_it_is_loaded() {
 async fn a_table_of_another_shape_is_refused() {
     let (lake, dir) = lake().await;
     drop(lake);
-    let path = named(&dir.path().join("lake/warehouse/dexorder/candles/metadata"), |name| name.ends_with(".metadata.json"));
+    let path =
+        named(&dir.path().join("lake/warehouse/dexorder/candles/metadata"), |name| name.ends_with(".metadata.json"));
     let good = fs::read_to_string(&path).unwrap();
-    for (from, to) in [("\"interval_s\"", "\"interval\""), ("decimal(38, 18)", "decimal(38, 8)"), ("bucket[16]", "bucket[8]")] {
+    for (from, to) in
+        [("\"interval_s\"", "\"interval\""), ("decimal(38, 18)", "decimal(38, 8)"), ("bucket[16]", "bucket[8]")]
+    {
         assert!(good.contains(from), "{from}");
         fs::write(&path, good.replace(from, to)).unwrap();
         let result = Lake::open(config(&dir)).await;

@@ -1,5 +1,7 @@
 //! Offsets and epochs: what is in the lake is known, and nobody adds it twice.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 

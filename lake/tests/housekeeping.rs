@@ -1,5 +1,7 @@
 //! Metadata stays bounded, and nothing that is needed goes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 

@@ -1,5 +1,7 @@
 //! Other engines read the tables: pyiceberg through the catalog, DuckDB by the table's directory.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 
@@ -19,7 +21,8 @@ fn workspace() -> &'static Path {
 
 /// The Python of the test peers; it is part of the set-up, so its absence is a failure.
 fn python() -> PathBuf {
-    let python = std::env::var_os("DEXORDER_PYTHON").map_or_else(|| workspace().join(".venv/bin/python"), PathBuf::from);
+    let python =
+        std::env::var_os("DEXORDER_PYTHON").map_or_else(|| workspace().join(".venv/bin/python"), PathBuf::from);
     assert!(python.exists(), "no Python with the test peers at {}: run `make .venv/.ready`", python.display());
     python
 }
@@ -94,8 +97,9 @@ fn candle_lines(candles: &[Candle]) -> Vec<String> {
 fn some_ticks() -> Vec<Tick> {
     let symbols = ["BTC/USDT", "ETH/USDT", "SOL/EUR", "DOGE/USDT"];
     // Two days, more rows than a page for one symbol, ids of every kind.
-    let mut ticks: Vec<Tick> =
-        (0..30_000).map(|id| tick(if id % 3 == 0 { symbols[1] } else { symbols[0] }, id, T0 + id * 6 * SECOND)).collect();
+    let mut ticks: Vec<Tick> = (0..30_000)
+        .map(|id| tick(if id % 3 == 0 { symbols[1] } else { symbols[0] }, id, T0 + id * 6 * SECOND))
+        .collect();
     ticks.push(Tick { trade_id: "a1b2-ünï".to_owned(), side: Side::Unknown, ..tick(symbols[2], 1, T0 + DAY - 1) });
     ticks.push(Tick { source: Source::Backfill, ..tick(symbols[2], 2, T0 + DAY) });
     ticks.push(Tick { source: Source::Replay, price: decimal("0.000000000000000001"), ..tick(symbols[3], 3, T0) });
@@ -109,7 +113,11 @@ fn some_candles() -> Vec<Candle> {
         for n in 0..40 {
             let open = T0 + n * interval.nanos();
             candles.push(candle("BTC/USDT", interval, open));
-            candles.push(Candle { venue: venue("BINANCE-USDM"), closed: n % 2 == 0, ..candle("ETH/USDT", interval, open) });
+            candles.push(Candle {
+                venue: venue("BINANCE-USDM"),
+                closed: n % 2 == 0,
+                ..candle("ETH/USDT", interval, open)
+            });
         }
     }
     candles.push(Candle { revision: 3, repaired: true, trades: 0, ..candle("BTC/USDT", Interval::S1, T0) });

@@ -1,5 +1,7 @@
 //! A query touches only the files that can hold its rows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 

@@ -1,5 +1,7 @@
 //! Small files are merged without changing a row, an offset or an older snapshot.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 
@@ -80,7 +82,8 @@ async fn a_rewrite_changes_files_and_nothing_else() {
     }
     let reader = Lake::open(config(&dir)).await.unwrap();
     assert_eq!(everything(&reader).await, before);
-    assert!(reader.stats().files_read <= 6, "{:?}", reader.stats());
+    // Four queries, each of which reads at most the four files that its table has now.
+    assert!(reader.stats().files_read <= 16, "{:?}", reader.stats());
     let old = CandleQuery { snapshot: pinned, ..all_candles("BTC/USDT") };
     assert_eq!(reader.candles(&old).await.unwrap(), before.0[0]);
 

@@ -1,5 +1,7 @@
 //! Rows go into the lake and come out the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "fixtures/rows.rs"]
 mod rows;
 
@@ -91,7 +93,8 @@ async fn the_highest_revision_of_an_open_time_wins_whatever_the_order_of_commits
         high: decimal("200"),
         ..candle("BTC/USDT", Interval::M1, T0 + n * 60 * SECOND)
     };
-    for batch in [vec![minute(0, 0), minute(1, 2), minute(2, 0)], vec![minute(1, 1), minute(0, 1)], vec![minute(2, 5)]] {
+    for batch in [vec![minute(0, 0), minute(1, 2), minute(2, 0)], vec![minute(1, 1), minute(0, 1)], vec![minute(2, 5)]]
+    {
         lake.append_candles(&batch, &SourceOffsets::new(), 1).await.unwrap();
     }
     let expected = [minute(0, 1), minute(1, 2), minute(2, 5)];
@@ -152,7 +155,7 @@ async fn a_pinned_snapshot_answers_the_same_for_ever() {
     lake.append_candles(&[candle("BTC/USDT", Interval::M1, T0)], &SourceOffsets::new(), 1).await.unwrap();
     let pinned = lake.snapshot(Table::Candles).await.unwrap();
     let repaired = Candle { revision: 1, repaired: true, ..candle("BTC/USDT", Interval::M1, T0) };
-    lake.append_candles(&[repaired.clone()], &SourceOffsets::new(), 1).await.unwrap();
+    lake.append_candles(std::slice::from_ref(&repaired), &SourceOffsets::new(), 1).await.unwrap();
     let query = CandleQuery { snapshot: pinned, ..candles_of(Interval::M1) };
     assert_eq!(lake.candles(&query).await.unwrap(), [candle("BTC/USDT", Interval::M1, T0)]);
     assert_eq!(lake.candles(&candles_of(Interval::M1)).await.unwrap(), [repaired]);

@@ -103,7 +103,11 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str, content: Content) -> 
 ///
 /// # Errors
 /// [`ConfigError::Value`].
-pub fn from_value<T: DeserializeOwned>(path: &Path, value: serde_json::Value, content: Content) -> Result<T, ConfigError> {
+pub fn from_value<T: DeserializeOwned>(
+    path: &Path,
+    value: serde_json::Value,
+    content: Content,
+) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let reason = match content {
             Content::Public => error.inner().to_string(),

@@ -85,8 +85,9 @@ fn aggregator(work: &Workload) -> f64 {
     fastest(work.trades.len(), || {
         let mut aggregator = Aggregator::new(Params::default());
         let ids = work.tickers.iter().map(|(venue, symbol)| (venue.parse(), symbol.parse()));
-        let keys: Vec<KeyId> =
-            ids.map(|(venue, symbol)| aggregator.key(&venue.expect("valid"), &symbol.expect("valid")).expect("few")).collect();
+        let keys: Vec<KeyId> = ids
+            .map(|(venue, symbol)| aggregator.key(&venue.expect("valid"), &symbol.expect("valid")).expect("few"))
+            .collect();
         let input: Vec<(KeyId, Trade)> = work.trades.iter().map(|(key, trade)| (keys[*key], *trade)).collect();
         let (mut out, mut updates, mut outcomes) = (Vec::with_capacity(4096), 0, [0u64; Outcome::ALL.len()]);
         let started = Instant::now();

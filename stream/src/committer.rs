@@ -239,9 +239,9 @@ impl Committer {
     async fn settle_doubts(&self, work: &mut Work) -> Result<(), StreamError> {
         let rows = &mut work.flush.rows;
         if !rows.doubtful.is_empty() {
-            let new = lake_reads::unknown_ticks(&self.lake, &rows.doubtful).await?;
-            self.metrics.doubtful_known.inc_by((rows.doubtful.len() - new.len()) as u64);
-            rows.ticks.extend(new);
+            let unknown = lake_reads::unknown_ticks(&self.lake, &rows.doubtful, &rows.ticks).await?;
+            self.metrics.doubtful_known.inc_by((rows.doubtful.len() - unknown.len()) as u64);
+            rows.ticks.extend(unknown);
         }
         work.doubts_settled = true;
         Ok(())

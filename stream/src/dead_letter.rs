@@ -55,13 +55,7 @@ impl DeadLetter {
 }
 
 /// A record of our own.
-pub(crate) fn record(
-    event_type: EventType,
-    venue: &Venue,
-    key: &str,
-    message: &impl Message,
-    now_ns: u64,
-) -> Record {
+pub(crate) fn record(event_type: EventType, venue: &Venue, key: &str, message: &impl Message, now_ns: u64) -> Record {
     let envelope = Envelope {
         event_id: ulid::Ulid::from_parts(now_ns / 1_000_000, rand::random()).0,
         event_type,

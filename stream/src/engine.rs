@@ -173,7 +173,8 @@ impl Engine {
         self.outcomes[outcome as usize] += 1;
         match outcome {
             Outcome::OnTime | Outcome::Late | Outcome::TooLate => {
-                if live && outcome != Outcome::TooLate
+                if live
+                    && outcome != Outcome::TooLate
                     && let Some(place) = self.place(source.partition, id)
                 {
                     self.live.tick(place, &tick);

@@ -42,11 +42,11 @@ pub(crate) async fn recompute(lake: &Lake, mut windows: Recompute) -> Result<Vec
     Ok(windows.finish())
 }
 
-/// Those of the doubtful ticks that the lake does not have, each once.
+/// Those of the doubtful ticks that neither the lake nor the flush itself has, each once.
 ///
 /// # Errors
 /// If the lake cannot be read.
-pub(crate) async fn unknown_ticks(lake: &Lake, doubtful: &[Tick]) -> Result<Vec<Tick>, LakeError> {
+pub(crate) async fn unknown_ticks(lake: &Lake, doubtful: &[Tick], new: &[Tick]) -> Result<Vec<Tick>, LakeError> {
     let mut by_ticker: BTreeMap<Ticker, Vec<&Tick>> = BTreeMap::new();
     for tick in doubtful {
         let ticker = Ticker { venue: tick.venue.clone(), symbol: tick.symbol.clone() };
@@ -60,14 +60,20 @@ pub(crate) async fn unknown_ticks(lake: &Lake, doubtful: &[Tick]) -> Result<Vec<
             ticks(lake, &span, |piece| ids.extend(piece.into_iter().map(|tick| tick.trade_id))).await?;
         }
     }
-    let mut new = Vec::new();
+    for tick in new {
+        let ticker = Ticker { venue: tick.venue.clone(), symbol: tick.symbol.clone() };
+        if let Some(ids) = seen.get_mut(&ticker) {
+            ids.insert(tick.trade_id.clone());
+        }
+    }
+    let mut unknown = Vec::new();
     for tick in doubtful {
         let ticker = Ticker { venue: tick.venue.clone(), symbol: tick.symbol.clone() };
         if seen.entry(ticker).or_default().insert(tick.trade_id.clone()) {
-            new.push(tick.clone());
+            unknown.push(tick.clone());
         }
     }
-    Ok(new)
+    Ok(unknown)
 }
 
 /// Ranges around the ticks, joined where they touch.

@@ -2,13 +2,13 @@
 
 use crate::aggregate::Outcome;
 use crate::flush::Trigger;
+use prometheus_client::metrics::family::Family;
 use proto::LogTopic;
 use service::metrics::encoding::EncodeLabelSet;
 use service::metrics::{
     Counter, EncodeLabelValue, Gauge, Histogram, LabelValueEncoder, Metrics, ModuleMetrics, exponential_buckets,
 };
 use std::fmt::{self, Write as _};
-use prometheus_client::metrics::family::Family;
 
 /// A label from a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,7 +116,8 @@ impl StreamMetrics {
             dropped: live.counter("dropped_total", "Messages dropped because the queue was full"),
             republished: live.counter("republished_total", "Last values sent again for a new subscription"),
             snapshot_cut: live.counter("snapshot_cut_total", "Closed candles left out of snapshots for their bound"),
-            tickers_refused: live.counter("tickers_refused_total", "Records of tickers over the limit of the live feed"),
+            tickers_refused: live
+                .counter("tickers_refused_total", "Records of tickers over the limit of the live feed"),
             notifications: history.counter_vec("notifications_total", "History notifications, by status"),
         }
     }

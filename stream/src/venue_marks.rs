@@ -125,8 +125,7 @@ impl VenueMarks {
             let mut marks = SeriesMarks { verify_until_ns: input.u64()?, ..SeriesMarks::default() };
             for _ in 0..input.count(9)? {
                 let open_time_ns = input.u64()?;
-                let seal =
-                    if input.bool()? { Some(decode_candle(&series, open_time_ns, input)?) } else { None };
+                let seal = if input.bool()? { Some(decode_candle(&series, open_time_ns, input)?) } else { None };
                 marks.windows.insert(open_time_ns, seal);
             }
             state.series.insert(series, marks);

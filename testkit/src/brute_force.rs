@@ -46,7 +46,8 @@ pub fn candles(
     venue: &Venue,
     symbol: &Symbol,
     interval: Interval,
-    trades: impl IntoIterator<Item = Print>) -> BTreeMap<u64, Candle> {
+    trades: impl IntoIterator<Item = Print>,
+) -> BTreeMap<u64, Candle> {
     let mut sorted: Vec<_> = trades.into_iter().collect();
     sorted.sort_by_key(|t| (t.time_ns, t.id));
     let mut candles = BTreeMap::new();

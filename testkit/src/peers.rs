@@ -18,8 +18,7 @@ pub fn workspace() -> PathBuf {
 /// If there is none: `make test` sets it up.
 #[must_use]
 pub fn python() -> PathBuf {
-    let path = std::env::var_os("DEXORDER_PYTHON")
-        .map_or_else(|| workspace().join(".venv/bin/python"), PathBuf::from);
+    let path = std::env::var_os("DEXORDER_PYTHON").map_or_else(|| workspace().join(".venv/bin/python"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `make .venv/.ready`", path.display());
     path
 }

@@ -12,7 +12,9 @@ use testkit::process::Dexorder;
 fn served(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
-        .map(|(name, kind)| (if kind == "counter" { format!("{name}_total") } else { name.to_owned() }, kind.to_owned()))
+        .map(|(name, kind)| {
+            (if kind == "counter" { format!("{name}_total") } else { name.to_owned() }, kind.to_owned())
+        })
         .collect()
 }
 
@@ -48,7 +50,8 @@ async fn the_list_of_metrics_is_what_is_served() {
     testkit::process::use_ring();
     let dir = tempfile::tempdir().unwrap();
     let (data, ports) = (dir.path().join("data"), workspace().join("testkit/any-ports.yaml"));
-    let mut args: Vec<OsString> = ["up", "--venues", "sim", "--listen", "127.0.0.1:0", "--data-dir"].map(Into::into).into();
+    let mut args: Vec<OsString> =
+        ["up", "--venues", "sim", "--listen", "127.0.0.1:0", "--data-dir"].map(Into::into).into();
     args.extend([data.into(), "--config".into(), ports.into()]);
     let mut platform = Dexorder::start(&args, &dir.path().join("log"));
     let admin = platform.line("admin:").await;

@@ -26,7 +26,8 @@ fn recordings(dir: &Path, trades: u64, step_ms: u64) -> Vec<PathBuf> {
 
 fn replay_args(data: &Path, files: &[PathBuf]) -> Vec<OsString> {
     let ports = workspace().join("testkit/any-ports.yaml");
-    let mut args: Vec<OsString> = vec!["replay".into(), "--data-dir".into(), data.into(), "--config".into(), ports.into()];
+    let mut args: Vec<OsString> =
+        vec!["replay".into(), "--data-dir".into(), data.into(), "--config".into(), ports.into()];
     args.extend(files.iter().map(Into::into));
     args
 }

@@ -104,10 +104,15 @@ fn files_hold_one_concept() {
     assert_none("files over 700 lines", &offenders);
     let thick: Vec<_> = with_extension(&["rs"])
         .into_iter()
-        .filter(|(path, text)| path.ends_with("src/main.rs") && text.lines().count() > 80)
+        .filter(|(path, text)| path.ends_with("src/main.rs") && text.lines().count() > 80 && is_a_room(path))
         .map(|(path, text)| format!("{}: {} lines", path.display(), text.lines().count()))
         .collect();
     assert_none("main.rs over 80 lines", &thick);
+}
+
+/// True for the product's crates; a comparison with other engines is no process.
+fn is_a_room(path: &Path) -> bool {
+    path.components().count() == 3
 }
 
 /// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service} ← processes ← dexorder`).
@@ -201,7 +206,9 @@ fn links_in_the_docs_resolve() {
     let mut offenders = Vec::new();
     for (path, text) in with_extension(&["md"]) {
         let folder = path.parent().unwrap().to_owned();
-        for part in text.split("](").skip(1) {
+        // What stands between backticks is code.
+        let prose: String = text.split('`').step_by(2).collect();
+        for part in prose.split("](").skip(1) {
             let target = part.split([')', '#']).next().unwrap_or("");
             let external = target.is_empty() || target.contains("://") || target.starts_with("mailto:");
             if !external && !root().join(&folder).join(target).exists() {

@@ -1,6 +1,10 @@
 //! Two ingestors on one feed, either of them killed with -9 at random moments, sockets cut: all trades, none twice.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and tells its seed and figures"
+)]
 
 use eventlog::{EmbeddedConfig, EmbeddedLog, EventLog, Start};
 use lake::{CandleQuery, Lake, LakeConfig, TickQuery};
@@ -80,10 +84,11 @@ async fn wait_for_trades(data: &Path, mut missing: BTreeSet<(String, String)>) {
             // Waits on one partition after the other; heartbeats make each of the used ones speak every second.
             let reader = &mut readers[turn % partitions as usize];
             turn += 1;
-            let batch = match tokio::time::timeout(std::time::Duration::from_millis(200), reader.next(4096, 1 << 22)).await {
-                Ok(batch) => batch.unwrap(),
-                Err(_) => continue,
-            };
+            let batch =
+                match tokio::time::timeout(std::time::Duration::from_millis(200), reader.next(4096, 1 << 22)).await {
+                    Ok(batch) => batch.unwrap(),
+                    Err(_) => continue,
+                };
             if batch.iter().any(&mut see) {
                 return;
             }
@@ -121,7 +126,17 @@ async fn two_ingestors_killed_and_cut_at_random_bring_every_trade_exactly_once()
     let symbols: [Symbol; 2] = ["BTC/USDT".parse().unwrap(), "ETH/USDT".parse().unwrap()];
     let venue = VenueServer::start(&name, &symbols).await.unwrap();
     let ports = workspace().join("testkit/any-ports.yaml");
-    let args = ["up", "--venues", "none", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap(), "--config", ports.to_str().unwrap()];
+    let args = [
+        "up",
+        "--venues",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--config",
+        ports.to_str().unwrap(),
+    ];
     let mut platform = Dexorder::start(&args, &dir.path().join("platform.log"));
     let relay = platform.line("relay:").await;
     let work = relay.split_whitespace().find_map(|part| part.strip_prefix("work=")).unwrap().to_owned();

@@ -1,5 +1,7 @@
 //! The gateway on loopback with a real event log, a real lake and the relay's ends of the ZeroMQ sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod guard;
 mod history;
 mod rest;

@@ -13,9 +13,9 @@ use serde_json::Value;
 use service::admin::Readiness;
 use service::clock::{Clock, now_ns};
 use service::metrics::Metrics;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: CancellationToken,
     pub(crate) server: JoinHandle<Result<(), gateway::GatewayError>>,
-    sequence: AtomicU64,
+    sequences: Mutex<BTreeMap<String, u64>>,
     _dir: tempfile::TempDir,
 }
 
@@ -105,7 +105,7 @@ impl World {
             readiness,
             shutdown,
             server,
-            sequence: AtomicU64::new(0),
+            sequences: Mutex::default(),
             _dir: dir,
         };
         until("readiness", || world.readiness.get()).await;
@@ -123,7 +123,12 @@ impl World {
     /// Publishes as the stream does; waits until somebody subscribed to the topic.
     pub(crate) async fn publish(&self, topic: &str, kind: Kind, message: &impl prost::Message) {
         until(topic, || self.fanout.has_subscriber(topic)).await;
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let sequence = {
+            let mut sequences = self.sequences.lock().unwrap();
+            let last = sequences.entry(topic.to_owned()).or_default();
+            *last += 1;
+            *last
+        };
         self.publish_as(topic, kind, message, sequence);
     }
 
@@ -285,7 +290,7 @@ impl Client {
         let stream = TcpStream::connect(address).await.unwrap();
         match soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await {
             Ok((socket, _)) => Ok(Self { socket }),
-            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
     }

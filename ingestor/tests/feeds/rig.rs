@@ -230,8 +230,9 @@ impl LogView {
 
     /// Waits until exactly these ids are there.
     pub(crate) async fn until_ids(&mut self, what: &str, key: &str, ids: &BTreeSet<String>) {
-        self.until(what, |view| ids.is_subset(&view.ids(key)).then_some(())).await;
-        assert_eq!(&self.ids(key), ids, "{what}");
+        let search = self.until(what, |view| ids.is_subset(&view.ids(key)).then_some(()));
+        let found = tokio::time::timeout(GUARD / 2, search).await;
+        assert_eq!(&self.ids(key), ids, "{what} {}", if found.is_ok() { "" } else { "did not come in time" });
     }
 
     /// The parts of an answer to a history request, once the last one is there.

@@ -95,7 +95,12 @@ fn clip(runs: &[(Box<str>, usize)], rows: Range<usize>) -> impl Iterator<Item = 
     })
 }
 
-fn encode_runs(runs: &[(Box<str>, usize)], rows: Range<usize>, pages: &mut Pages<'_, '_>, values: &Values) -> Result<()> {
+fn encode_runs(
+    runs: &[(Box<str>, usize)],
+    rows: Range<usize>,
+    pages: &mut Pages<'_, '_>,
+    values: &Values,
+) -> Result<()> {
     let words: BTreeSet<&str> = clip(runs, rows.clone()).map(|(word, _)| word).collect();
     let words: Vec<&str> = words.into_iter().collect();
     pages.dictionary(words.iter().flat_map(|word| plain_text(word)).collect(), words.len())?;
@@ -108,7 +113,13 @@ fn encode_runs(runs: &[(Box<str>, usize)], rows: Range<usize>, pages: &mut Pages
     pages.data(rows, Encoding::RLE_DICTIONARY, write, values)
 }
 
-fn encode_words(words: &[&str], keys: &[u8], rows: Range<usize>, pages: &mut Pages<'_, '_>, values: &Values) -> Result<()> {
+fn encode_words(
+    words: &[&str],
+    keys: &[u8],
+    rows: Range<usize>,
+    pages: &mut Pages<'_, '_>,
+    values: &Values,
+) -> Result<()> {
     let mut used = [false; 256];
     for key in &keys[rows.clone()] {
         used[usize::from(*key)] = true;

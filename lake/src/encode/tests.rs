@@ -23,7 +23,8 @@ fn read(bytes: Vec<u8>) -> Vec<RecordBatch> {
 }
 
 fn strings(batches: &[RecordBatch], column: usize) -> Vec<String> {
-    let of = |batch: &RecordBatch| batch.column(column).as_string::<i32>().iter().map(|s| s.unwrap().to_owned()).collect();
+    let of =
+        |batch: &RecordBatch| batch.column(column).as_string::<i32>().iter().map(|s| s.unwrap().to_owned()).collect();
     batches.iter().flat_map::<Vec<String>, _>(of).collect()
 }
 
@@ -183,7 +184,10 @@ fn integers_and_flags_of_candles_read_back_as_written() {
         batches.iter().flat_map(|b| b.column(column).as_primitive::<Int32Type>().values().to_vec()).collect()
     };
     let flags = |column: usize| -> Vec<bool> {
-        batches.iter().flat_map(|b| b.column(column).as_boolean().iter().map(Option::unwrap).collect::<Vec<_>>()).collect()
+        batches
+            .iter()
+            .flat_map(|b| b.column(column).as_boolean().iter().map(Option::unwrap).collect::<Vec<_>>())
+            .collect()
     };
     assert_eq!(ints(2), int(|row| row / 9000));
     assert_eq!(ints(11), int(|row| row % 300));

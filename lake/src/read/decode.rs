@@ -105,8 +105,7 @@ fn decode<C: ChunkReader + 'static>(
         return Err(source.damaged(format!("{stored} rows, but its manifest says {}", source.rows)));
     }
     let selected = wanted.map(|wanted| select(metadata.metadata(), wanted));
-    let mut builder =
-        ParquetRecordBatchReaderBuilder::new_with_metadata(reader, metadata).with_batch_size(BATCH_ROWS);
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, metadata).with_batch_size(BATCH_ROWS);
     if let Some((groups, selection)) = selected {
         if groups.is_empty() {
             return Ok(());
@@ -129,7 +128,9 @@ fn select(metadata: &ParquetMetaData, wanted: &Wanted) -> (Vec<usize>, Option<Ro
     let mut indexed = true;
     for (group, columns) in metadata.row_groups().iter().enumerate() {
         let may_hold = columns.columns().iter().all(|column| {
-            column.statistics().is_none_or(|statistics| group_may_hold(column.column_path().string().as_str(), statistics, wanted))
+            column
+                .statistics()
+                .is_none_or(|statistics| group_may_hold(column.column_path().string().as_str(), statistics, wanted))
         });
         if !may_hold {
             continue;
@@ -147,7 +148,8 @@ fn group_may_hold(column: &str, statistics: &Statistics, wanted: &Wanted) -> boo
     match (column, statistics) {
         ("interval_s", Statistics::Int32(s)) => within(s.min_opt(), s.max_opt(), wanted.interval.as_ref()),
         ("event_time" | "open_time", Statistics::Int64(s)) => {
-            s.min_opt().is_none_or(|least| *least < wanted.to_us) && s.max_opt().is_none_or(|most| *most >= wanted.from_us)
+            s.min_opt().is_none_or(|least| *least < wanted.to_us)
+                && s.max_opt().is_none_or(|most| *most >= wanted.from_us)
         }
         ("venue", Statistics::ByteArray(s)) => text_within(s.min_bytes_opt(), s.max_bytes_opt(), &wanted.venue),
         ("symbol", Statistics::ByteArray(s)) => text_within(s.min_bytes_opt(), s.max_bytes_opt(), &wanted.symbol),
@@ -461,7 +463,8 @@ impl Row for TickRow {
             price: decimal(&columns.price, row)?,
             size: decimal(&columns.size, row)?,
             side: [Side::Buy, Side::Sell, Side::Unknown][position(&SIDES, columns.side.value(row))?],
-            source: [TickSource::Backfill, TickSource::Live, TickSource::Replay][position(&SOURCES, columns.source.value(row))?],
+            source: [TickSource::Backfill, TickSource::Live, TickSource::Replay]
+                [position(&SOURCES, columns.source.value(row))?],
         })
     }
 }

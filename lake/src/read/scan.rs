@@ -6,20 +6,10 @@ use super::plan::{self, FileRange, SnapshotFiles, Wanted};
 use crate::error::{LakeError, Result};
 use crate::fanout;
 use crate::query::Limit;
+use crate::stats::{Counters, count};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-
-/// Work done by queries since the lake was opened.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) queries: AtomicU64,
-    pub(crate) manifests: AtomicU64,
-    pub(crate) files: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-}
 
 /// Where a query reads.
 pub(crate) struct Scan<'a> {
@@ -132,9 +122,7 @@ impl Scan<'_> {
             {
                 return Ok(());
             }
-            let read = || {
-                self.counters.manifests.fetch_add(1, Relaxed);
-            };
+            let read = || count(&self.counters.manifests, 1);
             let files = plan::files_of_day(self.snapshot, self.wanted, day, self.cache, read)?;
             for file in &files {
                 if let Limit::Newest(most) = limit
@@ -143,8 +131,8 @@ impl Scan<'_> {
                     // Files come by falling end, and earlier days end before this one.
                     return Ok(());
                 }
-                self.counters.files.fetch_add(1, Relaxed);
-                self.counters.bytes.fetch_add(file.bytes, Relaxed);
+                count(&self.counters.files, 1);
+                count(&self.counters.bytes, file.bytes);
                 decode::rows(file, self.wanted, |row| found.take(row))?;
                 if found.len() > self.most && !matches!(limit, Limit::Newest(n) if n <= self.most) {
                     return Err(LakeError::TooManyRows { most: self.most });

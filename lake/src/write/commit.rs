@@ -163,12 +163,7 @@ fn give_up(proposal: &Proposal<'_>, attempts: u32, failure: Option<Error>, unkno
 }
 
 /// One fast append on the head that was judged.
-async fn attempt(
-    heads: &Heads,
-    head: &Head,
-    proposal: &Proposal<'_>,
-    committed: &Committed,
-) -> iceberg::Result<()> {
+async fn attempt(heads: &Heads, head: &Head, proposal: &Proposal<'_>, committed: &Committed) -> iceberg::Result<()> {
     files_exist(&proposal.files).await?;
     let properties = summary::properties(proposal.commit_id, proposal.epoch, proposal.ranges, committed);
     let transaction = Transaction::new(&head.table);

@@ -130,9 +130,8 @@ impl FileWriter {
             Some(IdleEncoder(encoder)) => encoder,
             None => Encoder::new(LEVEL).map_err(LakeError::parquet(&location))?,
         };
-        let bytes = encoder
-            .file(&self.schema, &job.columns, self.table.sorted_by())
-            .map_err(LakeError::parquet(&location))?;
+        let bytes =
+            encoder.file(&self.schema, &job.columns, self.table.sorted_by()).map_err(LakeError::parquet(&location))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < FILES_AT_ONCE {
             idle.push(IdleEncoder(encoder));

@@ -46,21 +46,19 @@ pub(crate) async fn drop_old_metadata(before: &Head, after: &Head) -> Result<()>
 
 async fn remove_dropped(before: HashSet<String>, after: &HashSet<String>) -> Result<()> {
     let dropped: Vec<PathBuf> = before.difference(after).map(|path| disk::local_path(path)).collect();
-    run(move || {
-        dropped.iter().try_for_each(|path| disk::remove_file(path).map(drop).map_err(LakeError::io(path)))
-    })
-    .await
+    run(move || dropped.iter().try_for_each(|path| disk::remove_file(path).map(drop).map_err(LakeError::io(path))))
+        .await
 }
 
-/// Tells engines that read a table by its directory which metadata is the newest. A hint, replaced atomically, not
-/// synced: after a crash it may name an older file, which still exists.
-pub(crate) async fn hint(table_dir: &Path, location: &str) -> Result<()> {
+/// Tells engines that read a table by its directory which metadata is the newest. A hint, replaced atomically: after a
+/// crash it may name an older file, which still exists.
+pub(crate) async fn hint(table_dir: &Path, location: &str, fsync: bool) -> Result<()> {
     let name = location.rsplit('/').next().unwrap_or(location);
     let version = name.strip_suffix(".metadata.json").unwrap_or(name).to_owned();
     let dir = table_dir.join("metadata");
     run(move || {
         let (new, hint) = (dir.join("version-hint.text.new"), dir.join("version-hint.text"));
-        disk::write_file(&new, version.as_bytes(), false).map_err(LakeError::io(&new))?;
+        disk::write_file(&new, version.as_bytes(), fsync).map_err(LakeError::io(&new))?;
         std::fs::rename(&new, &hint).map_err(LakeError::io(&hint))
     })
     .await

@@ -79,10 +79,8 @@ fn named(location: &str, metadata: &TableMetadata) -> Result<HashSet<PathBuf>> {
     }
     for path in &manifests {
         let bytes = fs::read(path).map_err(LakeError::io(path))?;
-        let damaged = |error: iceberg::Error| LakeError::Damaged {
-            path: path.display().to_string(),
-            detail: error.to_string(),
-        };
+        let damaged =
+            |error: iceberg::Error| LakeError::Damaged { path: path.display().to_string(), detail: error.to_string() };
         let manifest = Manifest::parse_avro(&bytes).map_err(damaged)?;
         let alive = manifest.entries().iter().filter(|entry| entry.is_alive());
         named.extend(alive.map(|entry| disk::local_path(entry.file_path())));

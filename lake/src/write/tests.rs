@@ -140,8 +140,12 @@ struct Rig {
 
 async fn rig(script: &[Fault]) -> Rig {
     let dir = TempDir::new().unwrap();
-    let config =
-        LakeConfig { fsync: false, commit_backoff_ms: 1, commit_attempts: 3, ..LakeConfig::new(dir.path().join("lake")) };
+    let config = LakeConfig {
+        fsync: false,
+        commit_backoff_ms: 1,
+        commit_attempts: 3,
+        ..LakeConfig::new(dir.path().join("lake"))
+    };
     let plain = Lake::open(config.clone()).await.unwrap();
     let state = Arc::new(State { script: Mutex::new(script.iter().copied().collect()), ..State::default() });
     *state.rival.lock().unwrap() = Some(plain.clone());
@@ -163,7 +167,8 @@ impl Rig {
 
     /// The rows of partition 0 as a handle without faults sees them.
     async fn rows(&self) -> Vec<u64> {
-        let query = TickQuery::range("SIM".parse().unwrap(), "BTC/USDT".parse().unwrap(), 0, T0 + 1_000_000 * 1_000_000);
+        let query =
+            TickQuery::range("SIM".parse().unwrap(), "BTC/USDT".parse().unwrap(), 0, T0 + 1_000_000 * 1_000_000);
         let rows = self.plain.ticks(&query).await.unwrap();
         rows.into_iter().map(|row| row.trade_id.parse().unwrap()).collect()
     }
@@ -321,7 +326,7 @@ async fn random_faults_never_lose_or_repeat_a_row() {
             {
                 // A request that was held back may arrive at any time; applied or not, the table must stay right.
                 let real = rig.state.real.lock().unwrap().clone().unwrap();
-                let _ = real.update_table(late).await;
+                drop(real.update_table(late).await);
                 next = rig.committed().await.map_or(0, |last| last + 1);
             }
         }
@@ -353,7 +358,14 @@ fn decisions_follow_from_the_facts() {
         ("fenced before overlap", None, held, range(0, 0, 9), committed(2, Some(9)), Decision::Fenced(2)),
         ("a gap of epochs", None, (Claim::Held, 3), range(0, 10, 19), committed(2, Some(9)), Decision::Try),
         ("a new epoch", None, (Claim::New, 3), SourceOffsets::new(), committed(2, Some(9)), Decision::Try),
-        ("an epoch that is taken", None, (Claim::New, 2), SourceOffsets::new(), committed(2, None), Decision::Fenced(2)),
+        (
+            "an epoch that is taken",
+            None,
+            (Claim::New, 2),
+            SourceOffsets::new(),
+            committed(2, None),
+            Decision::Fenced(2),
+        ),
     ];
     for (name, landed, (claim, epoch), ranges, committed, expected) in cases {
         let (table, commit_id, files) = (Table::Ticks, "", Vec::new());
@@ -395,7 +407,9 @@ async fn everything_a_commit_points_to_is_on_the_disk_before_the_catalog_is_told
         kinds
     };
     let kinds = check(&all[..before], "before the catalog");
-    assert!(kinds.contains("parquet".as_ref() as &std::ffi::OsStr) && kinds.contains("avro".as_ref() as &std::ffi::OsStr));
+    assert!(
+        kinds.contains("parquet".as_ref() as &std::ffi::OsStr) && kinds.contains("avro".as_ref() as &std::ffi::OsStr)
+    );
     let kinds = check(&all, "in the end");
     assert!(kinds.contains("json".as_ref() as &std::ffi::OsStr));
 }

@@ -47,7 +47,7 @@ fn req_and_dealer_envelopes_are_opened() {
 fn a_valid_request_is_accepted_with_its_notification_topic() {
     let accepted = judge(&[b"SIM:", &body(&valid())]).unwrap();
     assert_eq!(accepted.venue.as_str(), "SIM");
-    assert_eq!(accepted.notification_topic, format!("HISTORY_READY:{}", valid().request_id));
+    assert_eq!(accepted.notification_topic, ["HISTORY_READY:", &valid().request_id].concat());
 }
 
 #[test]

@@ -38,17 +38,18 @@ impl Naive {
         let value = price.checked_mul(size).unwrap_or_default();
         let place = (trade.event_time_ns, trade.id.rank());
         for interval in Interval::ALL {
-            let candle = self.candles.entry((key, interval, interval.open_time(trade.event_time_ns))).or_insert(Candle {
-                first: place,
-                last: place,
-                open: price,
-                high: price,
-                low: price,
-                close: price,
-                volume: Decimal::ZERO,
-                quote_volume: Decimal::ZERO,
-                trades: 0,
-            });
+            let candle =
+                self.candles.entry((key, interval, interval.open_time(trade.event_time_ns))).or_insert(Candle {
+                    first: place,
+                    last: place,
+                    open: price,
+                    high: price,
+                    low: price,
+                    close: price,
+                    volume: Decimal::ZERO,
+                    quote_volume: Decimal::ZERO,
+                    trades: 0,
+                });
             if place < candle.first {
                 (candle.first, candle.open) = (place, price);
             }

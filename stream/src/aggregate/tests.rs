@@ -13,10 +13,7 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_723_161_240 * SECOND;
 
 fn params() -> Params {
-    Params {
-        keep_ns: [60, 600, 3600, 3600, 7200, 14_400, 86_400].map(|s| s * SECOND),
-        ..Params::default()
-    }
+    Params { keep_ns: [60, 600, 3600, 3600, 7200, 14_400, 86_400].map(|s| s * SECOND), ..Params::default() }
 }
 
 fn key(aggregator: &mut Aggregator) -> KeyId {
@@ -37,8 +34,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let ahead = prop_oneof![8 => 0u64..1_500, 1 => 0u64..70_000, 1 => 0u64..4_000_000];
     let repeat = prop_oneof![5 => Just(None), 1 => (0usize..200).prop_map(Some)];
     let trade = (ahead, back, repeat, 1i64..20, 1i64..1000, prop::bool::weighted(0.1)).prop_map(
-        |(ahead_ms, back_ms, repeat, price, size, repaired)| {
-            Step::Trade { ahead_ms, back_ms, repeat, price, size, repaired }
+        |(ahead_ms, back_ms, repeat, price, size, repaired)| Step::Trade {
+            ahead_ms,
+            back_ms,
+            repeat,
+            price,
+            size,
+            repaired,
         },
     );
     let step = prop_oneof![
@@ -351,8 +353,7 @@ fn an_id_that_may_be_forgotten_hands_its_windows_to_the_lake() {
     out.clear();
     assert_eq!(aggregator.trade(key, &trade(1_005, START + SECOND), &mut out), Outcome::Doubtful);
     aggregator.heartbeat(key, START + 90 * SECOND, START + 90 * SECOND, &mut out);
-    let recompute: Vec<_> =
-        out.iter().filter(|u| u.trust == Trust::Recompute).map(|u| u.interval.seconds()).collect();
+    let recompute: Vec<_> = out.iter().filter(|u| u.trust == Trust::Recompute).map(|u| u.interval.seconds()).collect();
     assert_eq!(recompute, [1, 60, 300], "the changed second and what holds it come from the lake");
 }
 

@@ -113,8 +113,7 @@ fn an_open_venue_candle_never_replaces_a_closed_row_and_never_shrinks() {
 fn near_windows_share_a_lookup_and_far_ones_do_not() {
     let venue = |minute: u64| BookEvent::Venue(Candle { open_time_ns: minute * MINUTE, ..row(0, 1) });
     let events: Vec<_> = [1, 2, 500, 5_000].into_iter().map(venue).collect();
-    let ranges: Vec<_> =
-        lookups(&events, [].iter()).iter().map(|l| (l.from_ns / MINUTE, l.to_ns / MINUTE)).collect();
+    let ranges: Vec<_> = lookups(&events, [].iter()).iter().map(|l| (l.from_ns / MINUTE, l.to_ns / MINUTE)).collect();
     assert_eq!(ranges, [(1, 501), (5_000, 5_001)]);
     let long: Vec<_> = (0..25_000).map(venue).collect();
     let ranges = lookups(&long, [].iter());

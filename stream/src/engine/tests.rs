@@ -197,10 +197,10 @@ async fn fetched_trades_that_repair_a_gap_are_live_and_history_is_not() {
 async fn a_complete_answer_is_due_at_once_and_again_after_a_restart() {
     let end = answer(vec![RequestId::from_bits(7)]);
     let fetched = FetchedTicks { ticker: ticker(), ticks: vec![tick(1, 0)], answer: true, end: Some(end.clone()) };
-    for cuts in [Cuts::default(), Cuts {
-        ticks: [((LogTopic::NormTick, 0), 0)].into(),
-        candles: [((LogTopic::NormTick, 0), 0)].into(),
-    }] {
+    for cuts in [
+        Cuts::default(),
+        Cuts { ticks: [((LogTopic::NormTick, 0), 0)].into(), candles: [((LogTopic::NormTick, 0), 0)].into() },
+    ] {
         let (mut engine, _) = engine(fresh(), cuts);
         feed(&mut engine, [Input::Ticks(fetched.clone())]);
         assert_eq!(engine.pending.due(Instant::now()), Some(Trigger::History));

@@ -13,15 +13,8 @@ use rand::{Rng, SeedableRng};
 use tokio::time::timeout;
 use world::{Death, Entry, GUARD, Life, World};
 
-const STAGES: [Stage; 7] = [
-    Stage::Sync,
-    Stage::Ticks,
-    Stage::Book,
-    Stage::Candles,
-    Stage::Notify,
-    Stage::Checkpoint,
-    Stage::Group,
-];
+const STAGES: [Stage; 7] =
+    [Stage::Sync, Stage::Ticks, Stage::Book, Stage::Candles, Stage::Notify, Stage::Checkpoint, Stage::Group];
 
 /// Lives through the script: a death per life, then one life to the end; the lake must hold exactly what it should.
 fn lives(seed: u64, world: &mut World, deaths: &[Death]) {

@@ -167,6 +167,9 @@ pub struct SeriesConfig {
     /// A series that is older is read again from the lake in the background when asked for.
     #[serde(with = "service::config::duration")]
     pub max_age: Duration,
+    /// A series that nobody asked for so long is forgotten and no longer followed.
+    #[serde(with = "service::config::duration")]
+    pub idle: Duration,
     /// How long the first answer of a series waits for its live tail.
     #[serde(with = "service::config::duration")]
     pub tail_wait: Duration,
@@ -179,6 +182,7 @@ impl Default for SeriesConfig {
             rows: 5000,
             total_rows: 160_000,
             max_age: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
             tail_wait: Duration::from_millis(150),
         }
     }

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use zmtp::{DealerOptions, DealerSocket, EndpointError, SubOptions, SubSocket};
 
 /// How often health goes to every WebSocket.
-const HEALTH: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What the gateway is given by its process.
 #[derive(Debug, Clone)]
@@ -214,7 +214,7 @@ impl Gateway {
         let tracker = background.clone();
         let client = HistoryClient { desk, memory, requests, notifications, tracker };
         background.spawn(client.run(submissions, stop.clone()));
-        background.spawn(tell_health(app, stop.clone()));
+        background.spawn(every_second(app, stop.clone()));
     }
 }
 
@@ -228,15 +228,16 @@ fn hub_limits(config: &Config) -> HubLimits {
     }
 }
 
-/// Sends health to all WebSockets every second.
-async fn tell_health(app: Arc<App>, stop: CancellationToken) {
-    let mut tick = interval(HEALTH);
+/// Sends health to all WebSockets and forgets what is no longer wanted.
+async fn every_second(app: Arc<App>, stop: CancellationToken) {
+    let mut tick = interval(SECOND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {
                 app.directory.sweep(app.clock.now_ns());
+                app.candles.expire();
                 app.hub.publish_health(&outbound::health(&app.health()));
             }
         }

@@ -1,4 +1,5 @@
 //! Recorded trades of a real venue: exact after a round trip, and small on the disk.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "fixtures/rows.rs"]
 mod rows;

@@ -164,11 +164,14 @@ impl Engine {
     }
 
     /// One trade; `live` if it belongs on the live feed.
-    fn tick(&mut self, source: Source, tick: Tick, live: bool, key: &Bytes) {
+    fn tick(&mut self, source: Source, mut tick: Tick, live: bool, key: &Bytes) {
         let Some(partition) = self.partitions.get_mut(source.partition as usize) else { return };
         let Some(id) = partition.key(&tick.venue, &tick.symbol) else {
             return self.refuse_tick(source, key, &tick, "symbol: too many keys in this partition");
         };
+        // All waiting rows of a ticker share its names.
+        let ticker = partition.ticker(id);
+        (tick.venue, tick.symbol) = (ticker.venue.clone(), ticker.symbol.clone());
         let outcome = partition.trade(id, &Trade::from(&tick), &mut self.updates);
         self.outcomes[outcome as usize] += 1;
         match outcome {

@@ -128,7 +128,8 @@ impl Process {
             epoch,
             readiness: Readiness::default(),
             status: Status::default(),
-            stop,
+            // Cancelled with the caller's; ours alone when we stop by ourselves.
+            stop: stop.child_token(),
             #[cfg(test)]
             probe: None,
         })
@@ -165,6 +166,10 @@ impl Process {
         self.readiness.set(true);
         let ended = main.run(&mut tasks).await;
         self.readiness.set(false);
+        if ended.is_err() {
+            // The committer ends its flush but does not try failed steps for ever.
+            self.stop.cancel();
+        }
         tasks.shutdown().await;
         let committed = committer.await.map_err(|_| StreamError::TaskEnded("committer"))?;
         if tokio::time::timeout(LINGER, self.socket.flush()).await.is_err() {

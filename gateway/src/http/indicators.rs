@@ -53,8 +53,8 @@ fn refused(error: SpecError) -> ApiError {
 
 /// An indicator, computed by the platform.
 ///
-/// Candles before the page warm it up, so values do not depend on where a page starts. Definitions: docs/indicators in the
-/// crate `trading`.
+/// Candles before the page warm it up, so values do not depend on where a page starts. Definitions: the documentation of
+/// the crate `trading`.
 #[utoipa::path(
     get, path = "/api/v1/indicators", tag = "market",
     params(

@@ -50,14 +50,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fold(Router::new(), |router, (path, make)| router.route(path, make().fallback(method_not_allowed)))
         .layer(from_fn_with_state(app.clone(), limit));
     let openapi = get(openapi::get).fallback(method_not_allowed);
-    let compressed = api
+    // The fastest level: these answers are made anew each time, and most clients are near.
+    let answers = api
         .route("/openapi.json", openapi)
-        .fallback(assets::get)
-        // The fastest level: answers are made anew each time, and most clients are near.
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest));
+    // The usual level: browsers keep these files.
+    let page = Router::new().fallback(assets::get).layer(CompressionLayer::new().gzip(true));
     Router::new()
         .route("/ws", any(websocket::get))
-        .merge(compressed)
+        .merge(answers)
+        .merge(page)
         .layer(from_fn(refuse_body))
         .layer(from_fn_with_state(app.clone(), check_host))
         .layer(from_fn(secure))

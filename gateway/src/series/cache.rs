@@ -7,7 +7,9 @@ use crate::series::window::Window;
 use ahash::AHashMap;
 use proto::market::Candle;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A series in memory.
 #[derive(Debug)]
@@ -46,8 +48,16 @@ impl Cached {
 pub(crate) struct Cache {
     most: usize,
     most_rows: usize,
-    series: AHashMap<SeriesKey, (Arc<Cached>, u64)>,
+    series: AHashMap<SeriesKey, Entry>,
     clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    cached: Arc<Cached>,
+    /// Order of use.
+    used: u64,
+    used_at: Instant,
 }
 
 impl Cache {
@@ -56,32 +66,38 @@ impl Cache {
     }
 
     /// The series and whether it is new here; it becomes the most recently used one.
-    pub(crate) fn open(&mut self, key: &SeriesKey) -> (Arc<Cached>, bool) {
+    pub(crate) fn open(&mut self, key: &SeriesKey, now: Instant) -> (Arc<Cached>, bool) {
         self.clock += 1;
-        if let Some((cached, used)) = self.series.get_mut(key) {
-            *used = self.clock;
-            return (cached.clone(), false);
+        if let Some(entry) = self.series.get_mut(key) {
+            (entry.used, entry.used_at) = (self.clock, now);
+            return (entry.cached.clone(), false);
         }
         let cached = Arc::new(Cached::new());
-        self.series.insert(key.clone(), (cached.clone(), self.clock));
+        self.series.insert(key.clone(), Entry { cached: cached.clone(), used: self.clock, used_at: now });
         (cached, true)
     }
 
     /// The series, if it is here.
     pub(crate) fn get(&self, key: &SeriesKey) -> Option<Arc<Cached>> {
-        self.series.get(key).map(|(cached, _)| cached.clone())
+        self.series.get(key).map(|entry| entry.cached.clone())
+    }
+
+    /// Takes out the series that nobody asked for since `idle`.
+    pub(crate) fn expire(&mut self, now: Instant, idle: Duration) -> Vec<SeriesKey> {
+        let old = |entry: &Entry| now.duration_since(entry.used_at) >= idle;
+        self.series.extract_if(|_, entry| old(entry)).map(|(key, _)| key).collect()
     }
 
     /// All series.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Cached>> {
-        self.series.values().map(|(cached, _)| cached)
+        self.series.values().map(|entry| &entry.cached)
     }
 
     /// Takes out the least recently used series until the bounds hold; the newest one always stays.
     pub(crate) fn evict(&mut self) -> Vec<SeriesKey> {
         let mut evicted = Vec::new();
         while self.series.len() > 1 && (self.series.len() > self.most || self.rows() > self.most_rows) {
-            let Some(key) = self.series.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone()) else {
+            let Some(key) = self.series.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone()) else {
                 break;
             };
             self.series.remove(&key);
@@ -126,7 +142,7 @@ impl Memory {
     /// The series, whether it is new here, and which ones had to go for it.
     pub(crate) fn open(&self, key: &SeriesKey) -> (Arc<Cached>, bool, Vec<SeriesKey>) {
         let mut cache = self.cache();
-        let (cached, new) = cache.open(key);
+        let (cached, new) = cache.open(key, Instant::now());
         let evicted = if new { cache.evict() } else { Vec::new() };
         self.metrics.evicted.inc_by(evicted.len() as u64);
         self.metrics.cached.set(count(cache.len()));
@@ -135,12 +151,21 @@ impl Memory {
 
     /// Frees room after a series grew.
     pub(crate) fn shrink(&self) -> Vec<SeriesKey> {
+        self.forget(Cache::evict)
+    }
+
+    /// Forgets what nobody asked for since `idle`.
+    pub(crate) fn expire(&self, idle: Duration) -> Vec<SeriesKey> {
+        self.forget(|cache| cache.expire(Instant::now(), idle))
+    }
+
+    fn forget(&self, choose: impl FnOnce(&mut Cache) -> Vec<SeriesKey>) -> Vec<SeriesKey> {
         let mut cache = self.cache();
-        let evicted = cache.evict();
-        self.metrics.evicted.inc_by(evicted.len() as u64);
+        let forgotten = choose(&mut cache);
+        self.metrics.evicted.inc_by(forgotten.len() as u64);
         self.metrics.cached.set(count(cache.len()));
         self.metrics.rows.set(count(cache.rows()));
-        evicted
+        forgotten
     }
 
     /// Takes live candles of a series; those that were news, in order. Of a series that is not here all are.
@@ -181,10 +206,10 @@ mod tests {
     #[test]
     fn the_least_recently_used_series_goes_first() {
         let mut cache = Cache::new(2, 100);
-        cache.open(&key("A/B"));
-        cache.open(&key("C/D"));
-        assert!(!cache.open(&key("A/B")).1);
-        assert!(cache.open(&key("E/F")).1);
+        cache.open(&key("A/B"), Instant::now());
+        cache.open(&key("C/D"), Instant::now());
+        assert!(!cache.open(&key("A/B"), Instant::now()).1);
+        assert!(cache.open(&key("E/F"), Instant::now()).1);
         assert_eq!(cache.evict(), [key("C/D")]);
         assert!(cache.get(&key("A/B")).is_some() && cache.get(&key("E/F")).is_some());
     }
@@ -193,7 +218,7 @@ mod tests {
     fn the_rows_of_all_series_are_bounded_but_the_newest_series_stays() {
         let mut cache = Cache::new(10, 5);
         for symbol in ["A/B", "C/D"] {
-            let (cached, _) = cache.open(&key(symbol));
+            let (cached, _) = cache.open(&key(symbol), Instant::now());
             for n in 0..6 {
                 cached.window().apply(&candle(n, 1), 100);
             }
@@ -201,6 +226,19 @@ mod tests {
         assert_eq!(cache.rows(), 12);
         assert_eq!(cache.evict(), [key("A/B")]);
         assert_eq!((cache.len(), cache.rows()), (1, 6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_series_that_nobody_asks_for_expires() {
+        let idle = Duration::from_secs(600);
+        let mut cache = Cache::new(9, 99);
+        cache.open(&key("A/B"), Instant::now());
+        cache.open(&key("C/D"), Instant::now());
+        tokio::time::advance(idle / 2).await;
+        cache.open(&key("C/D"), Instant::now());
+        tokio::time::advance(idle / 2).await;
+        assert_eq!(cache.expire(Instant::now(), idle), [key("A/B")]);
+        assert_eq!(cache.len(), 1);
     }
 
     #[tokio::test]
@@ -211,7 +249,7 @@ mod tests {
             async move { cached.wait_primed().await }
         });
         cached.prime();
-        tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
         cached.wait_primed().await;
     }
 }

@@ -272,6 +272,11 @@ impl Candles {
         Ok(())
     }
 
+    /// Forgets series that nobody asked for of late.
+    pub(crate) fn expire(&self) {
+        self.release(&self.memory.expire(self.series_config.idle));
+    }
+
     fn release(&self, series: &[SeriesKey]) {
         for key in series {
             self.hub.release(&key.topic());

@@ -1,6 +1,9 @@
-//! Whole streams over a real log and a real lake, killed at every step of a flush and at any moment, and started again.
+//! Whole streams over a real log and a real lake: killed at every step of a flush and started again, started with damaged
+//! state, slowed down, and listened to.
 
+mod feed;
 mod market;
+mod restarts;
 mod world;
 
 use super::*;
@@ -11,10 +14,34 @@ use proto::RequestId;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::timeout;
-use world::{Death, Entry, GUARD, Life, World};
+use world::{Death, Dying, Entry, GUARD, Life, World};
 
 const STAGES: [Stage; 7] =
     [Stage::Sync, Stage::Ticks, Stage::Book, Stage::Candles, Stage::Notify, Stage::Checkpoint, Stage::Group];
+
+/// Two requests for each ticker that ask only to be told when all before them is in the lake.
+type Asked = Vec<(Ticker, RequestId, RequestId)>;
+
+fn ask(tickers: &[Ticker], world: &mut World) -> Asked {
+    tickers.iter().map(|ticker| (ticker.clone(), world.request(), world.request())).collect()
+}
+
+/// A stream that has taken all entries and committed them.
+async fn fed(life: &Life, world: &World, entries: &[Entry], asked: &Asked) -> (StreamHandle, Dying) {
+    life.append(entries).await;
+    for (ticker, candles, ticks) in asked {
+        life.append(&[Entry::candles(ticker, &[], *candles), Entry::ticks(ticker, &[], *ticks)]).await;
+    }
+    let (handle, dying) = life.stream(&world.config, None).await;
+    let requests: Vec<_> = asked.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
+    timeout(GUARD, life.notified(&requests)).await.expect("everybody is told");
+    (handle, dying)
+}
+
+async fn drained(handle: StreamHandle, dying: Dying) {
+    dying.stop.cancel();
+    timeout(GUARD, handle.wait()).await.expect("the drain ends").unwrap();
+}
 
 /// Lives through the script: a death per life, then one life to the end; the lake must hold exactly what it should.
 fn lives(seed: u64, world: &mut World, deaths: &[Death]) {
@@ -30,7 +57,7 @@ fn lives(seed: u64, world: &mut World, deaths: &[Death]) {
         let (world, ticker) = (&*world, &script.tickers[0]);
         world.live(|life| killed(life, world, now, (*death, steps), (ticker, last)));
     }
-    let asked: Vec<_> = script.tickers.iter().map(|t| (t.clone(), world.request(), world.request())).collect();
+    let asked = ask(&script.tickers, world);
     let world = &*world;
     world.live(|life| to_the_end(life, world, entries, &script, &asked));
 }
@@ -58,22 +85,9 @@ async fn killed(
     timeout(GUARD, died).await.expect("neither dead nor done");
 }
 
-async fn to_the_end(
-    life: Life,
-    world: &World,
-    entries: &[Entry],
-    script: &Script,
-    asked: &[(Ticker, RequestId, RequestId)],
-) {
-    life.append(entries).await;
-    for (ticker, candles, ticks) in asked {
-        life.append(&[Entry::candles(ticker, &[], *candles), Entry::ticks(ticker, &[], *ticks)]).await;
-    }
-    let (handle, dying) = life.stream(&world.config, None).await;
-    let requests: Vec<_> = asked.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
-    timeout(GUARD, life.notified(&requests)).await.expect("everybody is told");
-    dying.stop.cancel();
-    timeout(GUARD, handle.wait()).await.expect("the drain ends").unwrap();
+async fn to_the_end(life: Life, world: &World, entries: &[Entry], script: &Script, asked: &Asked) {
+    let (handle, dying) = fed(&life, world, entries, asked).await;
+    drained(handle, dying).await;
     script.expected.check(world, &life.lake).await;
 }
 

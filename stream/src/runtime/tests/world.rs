@@ -144,10 +144,17 @@ impl World {
     pub(super) fn live<F: Future<Output = T>, T>(&self, live: impl FnOnce(Life) -> F) -> T {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
-            let log = EmbeddedLog::open(EmbeddedConfig::new(self.dir.path().join("log"))).unwrap();
+            // Small segments and frequent upkeep, so that a test of retention need not write much or wait long.
+            let log = EmbeddedConfig {
+                segment_bytes: 16 << 10,
+                upkeep_interval: Duration::from_millis(50),
+                ..EmbeddedConfig::new(self.dir.path().join("log"))
+            };
+            let log = EmbeddedLog::open(log).unwrap();
             for topic in [LogTopic::NormTick, LogTopic::NormOhlc, LogTopic::NotifHistory] {
                 log.create_topic(eventlog::topics::spec(topic)).await.unwrap();
             }
+            let log: Arc<dyn EventLog> = log;
             let config = LakeConfig { fsync: false, ..LakeConfig::new(self.dir.path().join("lake")) };
             let lake = Lake::open(config).await.unwrap();
             live(Life { log, lake, metrics: Metrics::new() }).await

@@ -3,7 +3,7 @@
 use super::world::{Death, Entry, GUARD, Life, World};
 use crate::committer::Stage;
 use crate::update::Ticker;
-use eventlog::{EventLog, Record, Start};
+use eventlog::{Record, Start};
 use proto::market::{Side, Source, Tick};
 use proto::{Decimal, Envelope, EventType, Frame, Kind, LogTopic, wire};
 use tokio::time::timeout;

@@ -4,7 +4,7 @@ use super::world::World;
 use super::{Asked, Entry, Life, Script, ask, drained, fed, to_the_end};
 use crate::StreamError;
 use crate::state_dir::StateDirError;
-use eventlog::{EventLog, Retention, TopicSpec};
+use eventlog::{Retention, TopicSpec};
 use proto::LogTopic;
 use std::time::Duration;
 use tokio::time::timeout;

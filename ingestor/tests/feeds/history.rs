@@ -236,6 +236,9 @@ async fn ticks_of_a_range_come_in_batches_on_the_key_of_the_symbol() {
 #[tokio::test]
 async fn errors_are_told_on_the_last_part() {
     let desk = Desk::open("BINANCE", 100, 1_000, |_| {}).await;
+    // The faults below are for history, not for the list of instruments that is asked for at the start.
+    let listed = desk.place.server.wait_served(|s| s.iter().any(|s| s.path_and_query.contains("exchangeInfo")));
+    within("the instruments", listed).await;
     let mut unknown = request::candles(&desk.place, 1, Interval::M1, 0, 60_000);
     unknown.range.symbol = "NO/SUCH".parse().unwrap();
     let (parts, _) = desk.candles(&unknown).await;

@@ -15,7 +15,7 @@ trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 url=""
 while [ -z "$url" ]; do
   kill -0 "$pid" 2>/dev/null || { cat "$work/log" >&2; echo "the platform ended before it was up" >&2; exit 1; }
-  url="$(grep -om1 'http://127.0.0.1:[0-9]*' "$work/out" || true)"
+  url="$(sed -n 's/^page: *//p' "$work/out")"
   [ -n "$url" ] || read -rt 0.2 <> <(:) || true
 done
 cd "$root/gateway/web"

@@ -16,6 +16,10 @@ const NANOS: u64 = 1_000_000_000;
 /// 2024-08-08T00:00:00Z.
 const T0: u64 = 1_723_075_200 * NANOS;
 
+fn now_ns() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
 fn candle(venue: &Venue, symbol: &Symbol, interval: Interval, open_time_ns: u64) -> Candle {
     let wobble = i128::from(open_time_ns / NANOS * 7919 % 1000);
     let number = |units: i128| Decimal::new(6_000_000 + units, 2).expect("a price");
@@ -37,13 +41,14 @@ fn candle(venue: &Venue, symbol: &Symbol, interval: Interval, open_time_ns: u64)
     }
 }
 
-/// Every commit holds what closed since the one before, in all seven intervals.
-async fn fill(dir: &Path, commits: u64) -> Vec<Symbol> {
+/// Every commit holds what closed since the one before, in all seven intervals. With `rewriting`, small files are merged
+/// after commits as the stream does it.
+async fn fill(dir: &Path, commits: u64, rewriting: bool) -> Vec<Symbol> {
     let lake = Lake::open(LakeConfig { fsync: false, ..LakeConfig::new(dir) }).await.expect("a lake");
     let venue: Venue = "BINANCE".parse().expect("a venue");
     let symbols: Vec<Symbol> = (0..SYMBOLS).map(|n| format!("S{n:02}/USDT").parse().expect("a symbol")).collect();
     let step = SECONDS / commits;
-    let (mut slowest, start) = (Duration::ZERO, Instant::now());
+    let (mut slowest, mut rewrites, start) = (Duration::ZERO, Duration::ZERO, Instant::now());
     for commit in 0..commits {
         let mut rows = Vec::new();
         for symbol in &symbols {
@@ -60,9 +65,19 @@ async fn fill(dir: &Path, commits: u64) -> Vec<Symbol> {
         let begin = Instant::now();
         lake.append_candles(&rows, &SourceOffsets::new(), 1).await.expect("an append");
         slowest = slowest.max(begin.elapsed());
+        if rewriting {
+            let begin = Instant::now();
+            lake.rewrite(1, now_ns()).await.expect("a rewrite");
+            rewrites += begin.elapsed();
+        }
     }
-    let mean = start.elapsed() / u32::try_from(commits).unwrap_or(u32::MAX);
+    let mean = (start.elapsed() - rewrites) / u32::try_from(commits).unwrap_or(u32::MAX);
     println!("{commits} commits, mean {mean:?}, slowest {slowest:?}");
+    let stats = lake.stats();
+    if rewriting {
+        let (files, rows) = (stats.rewritten_files, stats.rewritten_rows);
+        println!("rewrites {rewrites:?}: {files} files merged, {rows} rows written again");
+    }
     symbols
 }
 
@@ -109,14 +124,18 @@ fn main() {
     let dir = scratch.path().join("lake");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let symbols = fill(&dir, commits).await;
+        let symbols = fill(&dir, commits, false).await;
         println!("as the commits left it:");
         queries(&dir, &symbols).await;
         let lake = Lake::open(LakeConfig { fsync: false, ..LakeConfig::new(&dir) }).await.expect("a lake");
         let start = Instant::now();
-        let done = lake.rewrite(1, T0 + SECONDS * NANOS).await.expect("a rewrite");
+        let done = lake.rewrite(1, now_ns()).await.expect("a rewrite");
         println!("rewrite {:?}: {:?}", start.elapsed(), done[&Table::Candles]);
         println!("after a rewrite:");
+        queries(&dir, &symbols).await;
+        let dir = scratch.path().join("kept");
+        let symbols = fill(&dir, commits, true).await;
+        println!("with rewrites after commits, as in the platform:");
         queries(&dir, &symbols).await;
     });
 }

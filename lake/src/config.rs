@@ -35,6 +35,9 @@ pub struct LakeConfig {
     /// Wait in milliseconds before the second attempt; doubles for each further one.
     #[serde(default = "defaults::commit_backoff_ms")]
     pub commit_backoff_ms: u64,
+    /// Commits after which small files and manifests are merged: about as many files as a partition ever has.
+    #[serde(default = "defaults::rewrite_files")]
+    pub rewrite_files: usize,
     /// Write through to the disk before a commit. False only where losing the lake is harmless, as in tests.
     #[serde(default = "defaults::fsync")]
     pub fsync: bool,
@@ -54,6 +57,7 @@ impl LakeConfig {
             rows_per_query: defaults::rows_per_query(),
             commit_attempts: defaults::commit_attempts(),
             commit_backoff_ms: defaults::commit_backoff_ms(),
+            rewrite_files: defaults::rewrite_files(),
             fsync: defaults::fsync(),
         }
     }
@@ -96,6 +100,9 @@ mod defaults {
     }
     pub(super) const fn commit_backoff_ms() -> u64 {
         50
+    }
+    pub(super) const fn rewrite_files() -> usize {
+        32
     }
     pub(super) const fn fsync() -> bool {
         true

@@ -15,7 +15,7 @@ use crate::stats::{Counters, count};
 use crate::write::commit::{self, Claim, Landed, Proposal};
 use crate::write::files::{FileJob, FileWriter, run};
 use crate::write::orphans::Sweep;
-use crate::write::rewrite::{self, Place, Rewrite};
+use crate::write::rewrite::{self, Due, Place, Rewrite};
 use crate::write::{housekeeping, orphans, summary};
 use iceberg::Catalog;
 use iceberg::spec::DataFile;
@@ -65,7 +65,7 @@ struct Inner {
     files: Cache<Vec<FileRange>>,
     counters: Counters,
     permits: Arc<Semaphore>,
-    /// Held while this process rewrites.
+    /// Held while this process rewrites or sweeps.
     rewriting: Mutex<()>,
 }
 
@@ -250,8 +250,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Merges small files and manifests of both tables if there are many, and does nothing otherwise. Rows, epoch and
-    /// offsets stay as they are. `now_ns` is the wall clock. Appends of this process go on meanwhile, except during
+    /// Merges small files and manifests of each table that had `rewrite_files` commits since the last time, and does
+    /// nothing otherwise: then it costs two small reads. Rows, epoch and offsets stay as they are. `now_ns` is the wall clock. Appends of this process go on meanwhile, except during
     /// the commit. A writer calls this now and then; files that became superfluous go with [`Self::sweep_orphans`] once
     /// the snapshots that name them have expired.
     ///
@@ -262,15 +262,17 @@ impl Lake {
         let _rewriting = self.inner.rewriting.lock().await;
         let mut done = BTreeMap::new();
         for table in Table::ALL {
-            let Inner { heads, .. } = &*self.inner;
-            let state = self.inner.state(table);
+            let Inner { heads, config, .. } = &*self.inner;
+            let (state, due) = (self.inner.state(table), Due::after(config.rewrite_files));
             let before = heads.head(table).await?;
-            let place = Place { heads, table, writer: &state.writer, writing: &state.writing };
+            let place = Place { heads, table, writer: &state.writer, writing: &state.writing, due };
             let rewrite = match table {
                 Table::Ticks => rewrite::rewrite::<Tick>(&place, epoch, now_ns).await?,
                 Table::Candles => rewrite::rewrite::<Candle>(&place, epoch, now_ns).await?,
             };
             if rewrite.snapshot_id.is_some() {
+                count(&self.inner.counters.rewritten_files, rewrite.files_removed as u64);
+                count(&self.inner.counters.rewritten_rows, rewrite.rows);
                 let _writing = state.writing.lock().await;
                 self.tidy(table, &before).await;
             }
@@ -373,15 +375,18 @@ impl Lake {
     }
 
     /// Removes files that no snapshot names and that are older than the configured age (24 h). `now_ns` is the wall
-    /// clock. Appends of this process wait until it is done.
+    /// clock. Appends of this process wait only while files are removed.
     ///
     /// # Errors
     /// If metadata or directories cannot be read; what was removed until then stays removed.
     pub async fn sweep_orphans(&self, now_ns: u64) -> Result<BTreeMap<Table, Sweep>> {
+        // The files of a rewrite are in no snapshot until it is done.
+        let _rewriting = self.inner.rewriting.lock().await;
+        let Inner { heads, config, .. } = &*self.inner;
         let mut sweeps = BTreeMap::new();
         for table in Table::ALL {
-            let _writing = self.inner.state(table).writing.lock().await;
-            sweeps.insert(table, orphans::sweep(&self.inner.heads, &self.inner.config, table, now_ns).await?);
+            let writing = &self.inner.state(table).writing;
+            sweeps.insert(table, orphans::sweep((heads, config), table, writing, now_ns).await?);
         }
         Ok(sweeps)
     }

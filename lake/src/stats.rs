@@ -20,6 +20,10 @@ pub struct LakeStats {
     pub commits: u64,
     /// Commit attempts beyond the first of a commit.
     pub commit_retries: u64,
+    /// Small files that rewrites took away.
+    pub rewritten_files: u64,
+    /// Rows that rewrites wrote again.
+    pub rewritten_rows: u64,
     /// Times that expiry, removal of old metadata or the version hint failed after a commit.
     pub housekeeping_failures: u64,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Counters {
     pub(crate) bytes: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) rewritten_files: AtomicU64,
+    pub(crate) rewritten_rows: AtomicU64,
     pub(crate) housekeeping_failures: AtomicU64,
 }
 
@@ -50,6 +56,8 @@ impl Counters {
             plan_cache_bytes,
             commits: self.commits.load(Relaxed),
             commit_retries: self.retries.load(Relaxed),
+            rewritten_files: self.rewritten_files.load(Relaxed),
+            rewritten_rows: self.rewritten_rows.load(Relaxed),
             housekeeping_failures: self.housekeeping_failures.load(Relaxed),
         }
     }

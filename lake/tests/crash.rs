@@ -38,7 +38,7 @@ async fn next_offset(lake: &Lake, table: Table) -> u64 {
 #[tokio::test]
 async fn child_that_appends_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let lake = Lake::open(LakeConfig::new(dir)).await.unwrap();
+    let lake = Lake::open(LakeConfig { rewrite_files: 4, ..LakeConfig::new(dir) }).await.unwrap();
     let epoch = lake.claim_writer_epoch().await.unwrap();
     loop {
         let now_ns = u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap();

@@ -99,7 +99,7 @@ async fn a_rewrite_changes_files_and_nothing_else() {
 async fn nothing_is_rewritten_while_there_is_little() {
     let (lake, _dir) = lake().await;
     assert_eq!(lake.rewrite(1, now_ns()).await.unwrap()[&Table::Ticks], Rewrite::default());
-    for n in 0..20 {
+    for n in 0..31 {
         lake.append_ticks(&ticks_at(n), &offsets(&[("norm.tick", 0, n, n)]), 1).await.unwrap();
     }
     let snapshot = lake.snapshot(Table::Ticks).await.unwrap();

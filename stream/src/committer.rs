@@ -20,17 +20,13 @@ use proto::{EventType, LogTopic, Topic, wire};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// The group whose committed offsets show how far the stream is; the checkpoint is what it starts from.
 pub const GROUP: &str = "stream";
-
-/// When orphan files are looked for: not during the rush of a start, then daily.
-const FIRST_SWEEP: Duration = Duration::from_secs(600);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// The steps of a flush, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +76,8 @@ pub(crate) struct Committer {
     pub(crate) metrics: StreamMetrics,
     pub(crate) stop: CancellationToken,
     pub(crate) group: Positions,
+    /// Tells the upkeep of the lake that there may be something to merge.
+    pub(crate) committed: Arc<Notify>,
     #[cfg(test)]
     pub(crate) probe: Option<Probe>,
 }
@@ -136,29 +134,17 @@ impl Committer {
         mut flushes: mpsc::Receiver<Flush>,
         done: mpsc::Sender<Done>,
     ) -> Result<(), StreamError> {
-        let mut sweep_at = Instant::now() + FIRST_SWEEP;
         while let Some(flush) = flushes.recv().await {
-            if Instant::now() >= sweep_at {
-                self.sweep().await;
-                sweep_at = Instant::now() + SWEEP_INTERVAL;
-            }
             let started = Instant::now();
             self.metrics.flush(flush.trigger);
             let result = self.commit(flush).await?;
             self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+            self.committed.notify_one();
             if done.send(result).await.is_err() {
                 break;
             }
         }
         Ok(())
-    }
-
-    /// Removes files that crashes left behind. Its failure concerns nobody: it is tried again a day later.
-    async fn sweep(&self) {
-        match self.lake.sweep_orphans(service::clock::now_ns()).await {
-            Ok(tables) => debug!(?tables, "orphan files swept"),
-            Err(error) => warn!(%error, "orphan files not swept"),
-        }
     }
 
     async fn commit(&mut self, flush: Flush) -> Result<Done, StreamError> {

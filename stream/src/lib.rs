@@ -46,6 +46,7 @@ mod recovery;
 mod runtime;
 mod state_dir;
 mod status;
+mod upkeep;
 mod windows;
 
 pub use committer::GROUP;

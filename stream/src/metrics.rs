@@ -77,6 +77,15 @@ pub(crate) struct StreamMetrics {
     pub(crate) snapshot_cut: Counter,
     pub(crate) tickers_refused: Counter,
     notifications: CounterVec<KindLabel>,
+    rewrites: CounterVec<KindLabel>,
+    rewritten_files: CounterVec<KindLabel>,
+    rewritten_rows: CounterVec<KindLabel>,
+    pub(crate) rewrite_seconds: Histogram,
+    pub(crate) rewrite_failures: Counter,
+    merges_skipped: Counter,
+    pub(crate) swept_files: Counter,
+    pub(crate) swept_bytes: Counter,
+    pub(crate) sweep_failures: Counter,
 }
 
 /// 1 ms to 131 s.
@@ -89,6 +98,7 @@ impl StreamMetrics {
         let (input, core) = (metrics.module("stream_input"), metrics.module("stream_aggregate"));
         let (flush, live) = (metrics.module("stream_flush"), metrics.module("stream_live"));
         let (checkpoint, history) = (metrics.module("stream_checkpoint"), metrics.module("stream_history"));
+        let upkeep = metrics.module("stream_upkeep");
         let Parts { records, rejected, lag, dead_letters_lost } = Parts::new(&input);
         Self {
             records,
@@ -119,6 +129,16 @@ impl StreamMetrics {
             tickers_refused: live
                 .counter("tickers_refused_total", "Records of tickers over the limit of the live feed"),
             notifications: history.counter_vec("notifications_total", "History notifications, by status"),
+            rewrites: upkeep.counter_vec("rewrites_total", "Times that small files were merged, by table"),
+            rewritten_files: upkeep
+                .counter_vec("rewritten_files_total", "Small files merged into larger ones, by table"),
+            rewritten_rows: upkeep.counter_vec("rewritten_rows_total", "Rows written again by merges, by table"),
+            rewrite_seconds: upkeep.histogram("rewrite_seconds", "Time to merge the small files of a table", seconds()),
+            merges_skipped: upkeep.counter("merges_skipped_total", "Batches of files that could not be merged"),
+            rewrite_failures: upkeep.counter("rewrite_failures_total", "Merges of small files that failed"),
+            swept_files: upkeep.counter("swept_files_total", "Superfluous files removed from the lake"),
+            swept_bytes: upkeep.counter("swept_bytes_total", "Bytes of superfluous files removed from the lake"),
+            sweep_failures: upkeep.counter("sweep_failures_total", "Searches for superfluous files that failed"),
         }
     }
 
@@ -158,6 +178,14 @@ impl StreamMetrics {
 
     pub(crate) fn published(&self, kind: &'static str) {
         self.published.get_or_create(&KindLabel { kind: Word(kind) }).inc();
+    }
+
+    pub(crate) fn rewritten(&self, table: &'static str, rewrite: &lake::Rewrite) {
+        let label = KindLabel { kind: Word(table) };
+        self.rewrites.get_or_create(&label).inc();
+        self.rewritten_files.get_or_create(&label).inc_by(rewrite.files_removed as u64);
+        self.rewritten_rows.get_or_create(&label).inc_by(rewrite.rows);
+        self.merges_skipped.inc_by(rewrite.batches_skipped as u64);
     }
 
     pub(crate) fn notification(&self, status: &'static str) {

@@ -13,6 +13,7 @@ use crate::metrics::StreamMetrics;
 use crate::recovery::{self, Committed, Readers};
 use crate::state_dir::StateDir;
 use crate::status::{self, Status};
+use crate::upkeep::Upkeep;
 use eventlog::{EventLog, Start};
 use lake::Lake;
 use proto::LogTopic;
@@ -20,7 +21,7 @@ use service::admin::Readiness;
 use service::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,8 @@ struct Process {
     stop: CancellationToken,
     #[cfg(test)]
     probe: Option<crate::committer::Probe>,
+    #[cfg(test)]
+    rewrite_probe: Option<crate::upkeep::Probe>,
 }
 
 impl Process {
@@ -132,6 +135,8 @@ impl Process {
             stop: stop.child_token(),
             #[cfg(test)]
             probe: None,
+            #[cfg(test)]
+            rewrite_probe: None,
         })
     }
 
@@ -145,6 +150,11 @@ impl Process {
         let (engine, committer, readers) = self.recover(&metrics).await?;
         let mut tasks = JoinSet::new();
         let (inputs, quotes) = self.spawn_readers(readers, &metrics, &mut tasks).await?;
+        let upkeep = self.upkeep(&committer, &metrics);
+        tasks.spawn(async move {
+            upkeep.run().await;
+            Ok(())
+        });
         let (flushes, flush_queue) = mpsc::channel(1);
         let (done_sender, done) = mpsc::channel(1);
         let committer = tokio::spawn(committer.run(flush_queue, done_sender));
@@ -203,10 +213,24 @@ impl Process {
             metrics: metrics.clone(),
             stop: self.stop.clone(),
             group: Positions::new(),
+            committed: Arc::new(Notify::new()),
             #[cfg(test)]
             probe: self.probe.clone(),
         };
         Ok((engine, committer, readers))
+    }
+
+    fn upkeep(&self, committer: &Committer, metrics: &StreamMetrics) -> Upkeep {
+        Upkeep {
+            lake: self.environment.lake.clone(),
+            epoch: self.epoch,
+            committed: committer.committed.clone(),
+            metrics: metrics.clone(),
+            status: self.status.clone(),
+            stop: self.stop.clone(),
+            #[cfg(test)]
+            probe: self.rewrite_probe.clone(),
+        }
     }
 
     fn engine(&self, restored: recovery::Restored, cuts: Cuts, metrics: &StreamMetrics) -> Engine {

@@ -3,6 +3,7 @@
 use crate::checkpoint::Positions;
 use crate::metrics::StreamMetrics;
 use eventlog::EventLog;
+use lake::Rewrite;
 use proto::LogTopic;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,9 @@ struct Facts {
     rows_waiting: usize,
     reading_paused: bool,
     last_flush: u64,
+    rewrites: u64,
+    rewritten_files: u64,
+    rewritten_rows: u64,
 }
 
 /// Diagnostics of a running stream; clones share it.
@@ -41,6 +45,13 @@ impl Status {
 
     pub(crate) fn flushed(&self, id: u64) {
         self.facts().last_flush = id;
+    }
+
+    pub(crate) fn rewritten(&self, rewrite: &Rewrite) {
+        let mut facts = self.facts();
+        facts.rewrites += 1;
+        facts.rewritten_files += rewrite.files_removed as u64;
+        facts.rewritten_rows += rewrite.rows;
     }
 
     /// The next offset wanted of each input partition that was read from.
@@ -71,6 +82,11 @@ impl Status {
             "rows_waiting": facts.rows_waiting,
             "reading_paused": facts.reading_paused,
             "last_flush": facts.last_flush,
+            "lake_upkeep": {
+                "rewrites": facts.rewrites,
+                "rewritten_files": facts.rewritten_files,
+                "rewritten_rows": facts.rewritten_rows,
+            },
         })
     }
 }

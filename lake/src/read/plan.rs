@@ -15,6 +15,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 /// What a query looks for in a table. Times in microseconds, `from` included, `to` not.
 #[derive(Debug, Clone)]
@@ -85,6 +86,11 @@ pub(crate) struct FileRange {
     intervals: RangeInclusive<i32>,
     pub(crate) times: RangeInclusive<i64>,
 }
+
+/// Threads that read manifests for one query.
+const READERS: usize = 4;
+/// Manifests that are not worth a thread.
+const LEAST_SHARE: usize = 16;
 
 const EVERY_INT: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 
@@ -174,7 +180,7 @@ fn damaged(path: &Path) -> impl Fn(iceberg::Error) -> LakeError + '_ {
 }
 
 /// The live files of a manifest, and what they weigh in the cache.
-fn manifest(range: &ManifestRange) -> Result<(Vec<FileRange>, u64)> {
+fn manifest(range: &ManifestRange) -> ManifestFiles {
     let path = disk::local_path(&range.path);
     let bytes = fs::read(&path).map_err(LakeError::io(&path))?;
     let manifest = Manifest::parse_avro(&bytes).map_err(damaged(&path))?;
@@ -184,6 +190,25 @@ fn manifest(range: &ManifestRange) -> Result<(Vec<FileRange>, u64)> {
     let fixed = size_of::<FileRange>() + 2 * size_of::<usize>();
     let weight = files.iter().map(|file| fixed + file.path.len()).sum::<usize>() + range.path.len() + 256;
     Ok((files, weight as u64))
+}
+
+type ManifestFiles = Result<(Vec<FileRange>, u64)>;
+
+/// Reads manifests, in the order given. Many are read by several threads: parsing takes most of the time.
+fn manifests(ranges: &[&ManifestRange]) -> Vec<ManifestFiles> {
+    let share = ranges.len().div_ceil(READERS).max(LEAST_SHARE);
+    let read = |ranges: &[&ManifestRange]| ranges.iter().map(|range| manifest(range)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let mut shares = ranges.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares.map(|share| (share, scope.spawn(move || read(share)))).collect();
+        let mut files = read(first);
+        for (share, other) in others {
+            // The parser panicked; again here, the caller's way of dealing with it applies.
+            files.extend(other.join().unwrap_or_else(|_| read(share)));
+        }
+        files
+    })
 }
 
 /// Names that repeat in a manifest are held once.
@@ -252,19 +277,21 @@ pub(crate) fn files_of_day(
     cache: &Cache<Vec<FileRange>>,
     mut on_read: impl FnMut(),
 ) -> Result<Vec<FileRange>> {
-    let mut found = Vec::new();
-    for range in snapshot.manifests.iter().filter(|manifest| manifest.may_hold(wanted, day)) {
-        let files = match cache.get(&range.path) {
-            Some(files) => files,
-            None => {
-                on_read();
-                let (files, weight) = manifest(range)?;
-                let files = Arc::new(files);
-                cache.put(&range.path, files.clone(), weight);
-                files
-            }
-        };
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    let mut keep = |files: &[FileRange]| {
         found.extend(files.iter().filter(|file| file.day == day && file.may_hold(wanted)).cloned());
+    };
+    for range in snapshot.manifests.iter().filter(|manifest| manifest.may_hold(wanted, day)) {
+        match cache.get(&range.path) {
+            Some(files) => keep(&files),
+            None => unknown.push(range),
+        }
+    }
+    for (range, read) in unknown.iter().zip(manifests(&unknown)) {
+        on_read();
+        let (files, weight) = read?;
+        keep(&files);
+        cache.put(&range.path, Arc::new(files), weight);
     }
     found.sort_unstable_by_key(|file| std::cmp::Reverse(*file.times.end()));
     Ok(found)

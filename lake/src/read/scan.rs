@@ -11,6 +11,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+/// A file with more rows than this is read in slices of time when only the newest rows are wanted.
+const SLICED_ROWS: u64 = 16_384;
+/// Each slice is this many times as long as the one before.
+const SLICE_GROWTH: i64 = 4;
+
 /// Where a query reads.
 pub(crate) struct Scan<'a> {
     pub(crate) snapshot: &'a SnapshotFiles,
@@ -37,10 +42,11 @@ struct Candles(BTreeMap<i64, CandleRow>);
 /// The rule of docs/protocol/01-frames.md: a higher revision replaces a lower one; of equal revisions an open candle is
 /// replaced by any later one, and a closed one by none.
 fn replaces(new: &CandleRow, old: &CandleRow) -> bool {
-    let later = new.sequence > old.sequence;
     match new.revision.cmp(&old.revision) {
-        Ordering::Equal if new.closed == old.closed => later != new.closed && new.sequence != old.sequence,
-        Ordering::Equal => new.closed,
+        // Rows of one file come in the order in which they were written.
+        Ordering::Equal if new.closed && old.closed => new.sequence < old.sequence,
+        Ordering::Equal if !old.closed => new.closed || new.sequence >= old.sequence,
+        Ordering::Equal => false,
         order => order == Ordering::Greater,
     }
 }
@@ -133,7 +139,7 @@ impl Scan<'_> {
                 }
                 count(&self.counters.files, 1);
                 count(&self.counters.bytes, file.bytes);
-                decode::rows(file, self.wanted, |row| found.take(row))?;
+                self.rows_of(file, found, limit)?;
                 if found.len() > self.most && !matches!(limit, Limit::Newest(n) if n <= self.most) {
                     return Err(LakeError::TooManyRows { most: self.most });
                 }
@@ -143,6 +149,40 @@ impl Scan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The rows of a file; of a large one, when the newest are wanted, from its end down until there are enough.
+    fn rows_of<C: Collected>(&self, file: &FileRange, found: &mut C, limit: Limit) -> Result<()> {
+        let (from_us, mut to_us) = (self.wanted.from_us, self.wanted.to_us.min(file.times.end().saturating_add(1)));
+        let most = match limit {
+            Limit::Newest(most) if file.rows > SLICED_ROWS => most,
+            _ => return decode::rows(file, self.wanted, |row| found.take(row)),
+        };
+        let mut length = self.first_slice(file, most);
+        while from_us < to_us && found.nth_newest(most).is_none_or(|cutoff| cutoff < to_us) {
+            let start = from_us.max(to_us.saturating_sub(length));
+            // What is left is read at once when it is little.
+            let start = if start <= file.times.start().saturating_add(length) { from_us } else { start };
+            let slice = Wanted { from_us: start, to_us, ..self.wanted.clone() };
+            decode::rows(file, &slice, |row| found.take(row))?;
+            to_us = start;
+            length = length.saturating_mul(SLICE_GROWTH);
+        }
+        Ok(())
+    }
+
+    /// The time that probably holds the newest `most` rows, in microseconds: of candles exactly if none is absent, of
+    /// trades as if they were spread evenly.
+    fn first_slice(&self, file: &FileRange, most: usize) -> i64 {
+        let most = i64::try_from(most).unwrap_or(i64::MAX).max(1);
+        let each = match self.wanted.interval {
+            Some(seconds) => i64::from(seconds).saturating_mul(1_000_000),
+            None => {
+                let span = file.times.end().saturating_sub(*file.times.start());
+                (span / i64::try_from(file.rows).unwrap_or(i64::MAX).max(1)).saturating_mul(SLICE_GROWTH).max(1)
+            }
+        };
+        most.saturating_mul(each)
     }
 }
 

@@ -2,16 +2,17 @@
 //! did not land. They go only when they are old, since a young one may be about to be committed.
 
 use super::files::run;
-use crate::catalog::{Heads, table_dir};
+use crate::catalog::{Head, Heads, table_dir};
 use crate::config::LakeConfig;
 use crate::disk;
 use crate::error::{LakeError, Result};
 use crate::schema::Table;
-use iceberg::spec::{Manifest, TableMetadata};
+use iceberg::spec::Manifest;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::Mutex;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,23 +27,59 @@ pub struct Sweep {
     pub removed_bytes: u64,
 }
 
-/// Removes the unreferenced files of a table that were last written before `now_ns` minus the configured age.
-pub(crate) async fn sweep(heads: &Heads, config: &LakeConfig, table: Table, now_ns: u64) -> Result<Sweep> {
+/// Times that a sweep starts again because a commit has expired what it was about to read.
+const RESTARTS: u32 = 3;
+
+/// Removes the unreferenced files of a table that were last written before `now_ns` minus the configured age. Appends
+/// of this process wait only for the removal, `writing` is their lock: what they have committed since is named too.
+pub(crate) async fn sweep(
+    (heads, config): (&Heads, &LakeConfig),
+    table: Table,
+    writing: &Mutex<()>,
+    now_ns: u64,
+) -> Result<Sweep> {
+    let oldest_kept = Duration::from_nanos(now_ns).saturating_sub(config.orphan_age());
+    let (named, found) = look(heads, table, table_dir(&config.dir, table)).await?;
+    let _writing = writing.lock().await;
     let head = heads.head(table).await?;
-    let dir = table_dir(&config.dir, table);
-    let age = config.orphan_age();
     run(move || {
-        let named = named(&head.location, head.table.metadata())?;
-        let oldest_kept = Duration::from_nanos(now_ns).saturating_sub(age);
-        let mut sweep = Sweep { referenced: named.len(), ..Sweep::default() };
-        for file in files_of(&dir)? {
-            if !named.contains(&file.path) && !is_hint(&file.path) {
-                consider(&file, oldest_kept, &mut sweep)?;
+        let mut named = named;
+        named.add(&head)?;
+        let mut sweep = Sweep { referenced: named.files.len(), ..Sweep::default() };
+        for file in &found {
+            if !named.files.contains(&file.path) {
+                consider(file, oldest_kept, &mut sweep)?;
             }
         }
         Ok(sweep)
     })
     .await
+}
+
+/// What the table names and what its directory holds, besides the version hint.
+async fn look(heads: &Heads, table: Table, dir: PathBuf) -> Result<(Named, Vec<Found>)> {
+    let mut restarts = 0;
+    loop {
+        let head = heads.head(table).await?;
+        let (location, dir) = (head.location.clone(), dir.clone());
+        let looked = run(move || {
+            let mut named = Named::default();
+            named.add(&head)?;
+            let mut found = files_of(&dir)?;
+            found.retain(|file| !named.files.contains(&file.path) && !is_hint(&file.path));
+            Ok((named, found))
+        })
+        .await;
+        match looked {
+            Err(error) if error.is_missing_file() && restarts < RESTARTS => {
+                restarts += 1;
+                if heads.head(table).await?.location == location {
+                    return Err(error);
+                }
+            }
+            looked => return looked,
+        }
+    }
 }
 
 struct Found {
@@ -65,28 +102,47 @@ fn is_hint(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "version-hint.text")
 }
 
-/// Every file that the metadata names, directly or not.
-fn named(location: &str, metadata: &TableMetadata) -> Result<HashSet<PathBuf>> {
-    let mut named: HashSet<PathBuf> = HashSet::from([disk::local_path(location)]);
-    named.extend(metadata.metadata_log().iter().map(|entry| disk::local_path(&entry.metadata_file)));
-    let mut manifests = HashSet::new();
-    for snapshot in metadata.snapshots() {
-        let list = disk::local_path(snapshot.manifest_list());
-        for manifest in crate::read::plan::manifest_list(&list, metadata.format_version())? {
-            manifests.insert(disk::local_path(&manifest.manifest_path));
+/// Every file that metadata name, directly or not.
+#[derive(Default)]
+struct Named {
+    files: HashSet<PathBuf>,
+    /// Manifests and their lists that were read; they never change.
+    read: HashSet<PathBuf>,
+}
+
+impl Named {
+    fn add(&mut self, head: &Head) -> Result<()> {
+        let metadata = head.table.metadata();
+        self.files.insert(disk::local_path(&head.location));
+        self.files.extend(metadata.metadata_log().iter().map(|entry| disk::local_path(&entry.metadata_file)));
+        for snapshot in metadata.snapshots() {
+            let list = disk::local_path(snapshot.manifest_list());
+            self.files.insert(list.clone());
+            if self.read.contains(&list) {
+                continue;
+            }
+            for manifest in crate::read::plan::manifest_list(&list, metadata.format_version())? {
+                self.add_manifest(disk::local_path(&manifest.manifest_path))?;
+            }
+            self.read.insert(list);
         }
-        named.insert(list);
+        Ok(())
     }
-    for path in &manifests {
-        let bytes = fs::read(path).map_err(LakeError::io(path))?;
+
+    fn add_manifest(&mut self, path: PathBuf) -> Result<()> {
+        if self.read.contains(&path) {
+            return Ok(());
+        }
+        let bytes = fs::read(&path).map_err(LakeError::io(&path))?;
         let damaged =
             |error: iceberg::Error| LakeError::Damaged { path: path.display().to_string(), detail: error.to_string() };
         let manifest = Manifest::parse_avro(&bytes).map_err(damaged)?;
         let alive = manifest.entries().iter().filter(|entry| entry.is_alive());
-        named.extend(alive.map(|entry| disk::local_path(entry.file_path())));
+        self.files.extend(alive.map(|entry| disk::local_path(entry.file_path())));
+        self.files.insert(path.clone());
+        self.read.insert(path);
+        Ok(())
     }
-    named.extend(manifests);
-    Ok(named)
 }
 
 /// All files under a directory.

@@ -24,12 +24,25 @@ use tokio::sync::Mutex;
 use tracing::warn;
 use ulid::Ulid;
 
-/// Manifests of appends that a table may have before a rewrite is due.
-const LOOSE_MANIFESTS: usize = 64;
-/// Files of a partition that are worth merging.
-const SMALL_FILES: usize = 8;
 /// A file with this many rows is large: it is not merged again. Also the most rows that are merged at one time.
 const LARGE_ROWS: u64 = 400_000;
+
+/// When files are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Commits since the last rewrite: each leaves one manifest, and at most one file in a partition.
+    pub(crate) commits: usize,
+    /// Files of a partition that are worth merging, at least two.
+    files: usize,
+}
+
+impl Due {
+    /// After so many commits; a quarter of that in one partition is worth merging.
+    pub(crate) fn after(commits: usize) -> Self {
+        let commits = commits.max(2);
+        Self { commits, files: (commits / 4).max(2) }
+    }
+}
 
 /// What a rewrite did to one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +55,8 @@ pub struct Rewrite {
     pub files_added: usize,
     /// Rows in those.
     pub rows: u64,
+    /// Batches of files left as they are because one of them could not be read, or the merged one not written.
+    pub batches_skipped: usize,
     /// Manifests before and after.
     pub manifests_before: usize,
     /// Manifests after.
@@ -77,6 +92,7 @@ pub(crate) struct Place<'a> {
     pub(crate) writer: &'a Arc<FileWriter>,
     /// The lock that appends of this process take.
     pub(crate) writing: &'a Mutex<()>,
+    pub(crate) due: Due,
 }
 
 /// Rewrites what is due.
@@ -87,24 +103,34 @@ pub(crate) async fn rewrite<R>(place: &Place<'_>, epoch: u64, now_ns: u64) -> Re
 where
     R: LakeRow + Whole + Send + 'static,
 {
-    let Place { heads, table, .. } = *place;
+    let Place { heads, table, due, .. } = *place;
     let head = heads.head(table).await?;
     fence(table, &head, epoch)?;
-    let plan = manifests::read(&head, LOOSE_MANIFESTS).await?;
-    if plan.loose() < LOOSE_MANIFESTS {
+    let plan = manifests::read(&head, due.commits).await?;
+    if plan.loose() < due.commits {
         return Ok(Rewrite::default());
     }
     // Without the lock: merging takes long, and only rewrites remove files.
     let commit_id = Ulid::generate().to_string();
-    let (mut removed, mut added) = (Vec::new(), Vec::new());
-    for batch in merge::due(plan.live(), SMALL_FILES, LARGE_ROWS) {
+    let (mut removed, mut added, mut batches_skipped) = (Vec::new(), Vec::new(), 0);
+    for batch in merge::due(plan.live(), due.files, LARGE_ROWS) {
         let name = format!("{commit_id}-{}", added.len());
-        added.push(merge::merge::<R>(place.writer, &name, &batch).await?);
-        removed.extend(batch);
+        match merge::merge::<R>(place.writer, &name, &batch).await {
+            Ok(file) => {
+                added.push(file);
+                removed.extend(batch);
+            }
+            // One damaged file must not keep all others apart.
+            Err(error) => {
+                batches_skipped += 1;
+                warn!(%table, %error, files = batch.len(), "files not merged");
+            }
+        }
     }
     let change = Change { commit_id: &commit_id, removed: &removed, added: &added };
     let _writing = place.writing.lock().await;
-    swap(place, &change, epoch, now_ns).await
+    let rewrite = swap(place, &change, epoch, now_ns).await?;
+    Ok(Rewrite { batches_skipped, ..rewrite })
 }
 
 fn fence(table: Table, head: &Head, epoch: u64) -> Result<Committed> {
@@ -193,6 +219,7 @@ async fn swap(place: &Place<'_>, change: &Change<'_>, epoch: u64, now_ns: u64) -
         rows: change.rows(),
         manifests_before: plan.count(),
         manifests_after,
+        ..Rewrite::default()
     })
 }
 

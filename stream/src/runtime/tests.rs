@@ -4,6 +4,7 @@
 mod feed;
 mod market;
 mod restarts;
+mod upkeep;
 mod world;
 
 use super::*;

@@ -10,6 +10,10 @@ use iceberg::spec::DataFile;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A file with more than this many times the rows of all smaller ones together waits until those have grown: a row is
+/// rewritten about as often as the rows of its partition have doubled, not with every rewrite.
+const OUTWEIGHS: u64 = 2;
+
 /// The batches of files to merge: small files of one partition, at least `least` of them, with at most `most` rows in
 /// all, smallest first.
 pub(super) fn due(live: &[Live], least: usize, most: u64) -> Vec<Vec<Live>> {
@@ -20,6 +24,14 @@ pub(super) fn due(live: &[Live], least: usize, most: u64) -> Vec<Vec<Live>> {
     let mut batches = Vec::new();
     for mut files in partitions.into_values().filter(|files| files.len() >= least) {
         files.sort_by_key(|live| (live.file.record_count(), live.sequence));
+        let mut smaller: u64 = files.iter().map(|live| live.file.record_count()).sum();
+        while let Some(largest) = files.last().map(|live| live.file.record_count()) {
+            smaller -= largest;
+            if files.len() <= least || largest <= smaller * OUTWEIGHS {
+                break;
+            }
+            files.pop();
+        }
         let (mut batch, mut rows) = (Vec::new(), 0);
         for live in files {
             if rows + live.file.record_count() > most {
@@ -41,7 +53,9 @@ where
     R: LakeRow + Whole + Send + 'static,
 {
     let mut files: Vec<(String, u64, u64)> = Vec::with_capacity(batch.len());
-    for live in batch {
+    let mut oldest_first: Vec<&Live> = batch.iter().collect();
+    oldest_first.sort_by_key(|live| live.sequence);
+    for live in oldest_first {
         let file = &live.file;
         files.push((file.file_path().to_owned(), file.file_size_in_bytes(), file.record_count()));
     }

@@ -140,6 +140,12 @@ impl World {
         RequestId::from_bits(self.requests)
     }
 
+    /// The lake, in which small files are merged often.
+    pub(super) async fn lake(&self) -> Lake {
+        let dir = self.dir.path().join("lake");
+        Lake::open(LakeConfig { fsync: false, rewrite_files: 3, ..LakeConfig::new(dir) }).await.unwrap()
+    }
+
     /// Runs one life; when `live` returns, everything in it is dropped wherever it stands, as by a kill.
     pub(super) fn live<F: Future<Output = T>, T>(&self, live: impl FnOnce(Life) -> F) -> T {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -155,8 +161,7 @@ impl World {
                 log.create_topic(eventlog::topics::spec(topic)).await.unwrap();
             }
             let log: Arc<dyn EventLog> = log;
-            let config = LakeConfig { fsync: false, ..LakeConfig::new(self.dir.path().join("lake")) };
-            let lake = Lake::open(config).await.unwrap();
+            let lake = self.lake().await;
             live(Life { log, lake, metrics: Metrics::new() }).await
         });
         // Blocking work that had started ends, as a system call does; nothing else goes on.
@@ -181,6 +186,20 @@ impl Life {
         let mut process = Process::open(config.clone(), self.environment(), stop.clone()).await.unwrap();
         let reached = Arc::new(Notify::new());
         process.probe = death.map(|death| probe(death, reached.clone()));
+        (process.spawn(), Dying { stop, reached })
+    }
+
+    /// A stream that tells when it begins to look for small files, for the n-th time.
+    pub(super) async fn stream_rewriting(&self, config: &Config, nth: usize) -> (super::super::StreamHandle, Dying) {
+        let stop = CancellationToken::new();
+        let mut process = Process::open(config.clone(), self.environment(), stop.clone()).await.unwrap();
+        let reached = Arc::new(Notify::new());
+        let (hits, notify) = (AtomicUsize::new(0), reached.clone());
+        process.rewrite_probe = Some(Arc::new(move || {
+            if hits.fetch_add(1, Ordering::Relaxed) + 1 == nth {
+                notify.notify_one();
+            }
+        }));
         (process.spawn(), Dying { stop, reached })
     }
 
@@ -321,12 +340,24 @@ impl Expected {
 
 /// `total-records` of the current snapshot, as any other engine would see it.
 fn total_records(world: &World, table: Table) -> u64 {
-    let metadata = world.dir().join("lake/warehouse/dexorder").join(table.to_string()).join("metadata");
-    let version = std::fs::read_to_string(metadata.join("version-hint.text")).unwrap();
-    let file = std::fs::read(metadata.join(format!("{version}.metadata.json"))).unwrap();
-    let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let file = metadata(world, table);
     let current = file["current-snapshot-id"].as_i64();
     let snapshots = file["snapshots"].as_array().unwrap();
     let snapshot = snapshots.iter().find(|snapshot| snapshot["snapshot-id"].as_i64() == current).unwrap();
     snapshot["summary"]["total-records"].as_str().map_or(0, |text| text.parse().unwrap())
+}
+
+/// Snapshots of a table that only merged files.
+pub(super) fn rewrites(world: &World, table: Table) -> usize {
+    let file = metadata(world, table);
+    let snapshots = file["snapshots"].as_array().unwrap();
+    snapshots.iter().filter(|snapshot| snapshot["summary"]["operation"] == "replace").count()
+}
+
+/// The table's metadata, as the hint names it.
+fn metadata(world: &World, table: Table) -> serde_json::Value {
+    let metadata = world.dir().join("lake/warehouse/dexorder").join(table.to_string()).join("metadata");
+    let version = std::fs::read_to_string(metadata.join("version-hint.text")).unwrap();
+    let file = std::fs::read(metadata.join(format!("{version}.metadata.json"))).unwrap();
+    serde_json::from_slice(&file).unwrap()
 }

@@ -17,6 +17,8 @@ pub enum BookEvent {
     Window(Ticker, Update),
     /// A venue's candle.
     Venue(Candle),
+    /// The aggregator reports a window that a venue's candle has sealed without saying all that we know.
+    Fill(Ticker, Update),
 }
 
 /// A range of a series that the book must know from the lake.
@@ -62,7 +64,7 @@ pub fn lookups<'a>(events: &[BookEvent], recomputed: impl Iterator<Item = &'a Ca
     for event in events {
         match event {
             BookEvent::Window(_, update) if update.trust == Trust::Exact => {}
-            BookEvent::Window(ticker, update) => {
+            BookEvent::Window(ticker, update) | BookEvent::Fill(ticker, update) => {
                 need(Series { ticker: ticker.clone(), interval: update.interval }, update.open_time_ns);
             }
             BookEvent::Venue(candle) => need(Series::of(candle), candle.open_time_ns),
@@ -107,6 +109,7 @@ impl CandleBook {
             match event {
                 BookEvent::Window(ticker, update) => self.window(ticker, update),
                 BookEvent::Venue(candle) => self.venue(candle.clone()),
+                BookEvent::Fill(ticker, update) => self.fill(&update.candle(ticker)),
             }
         }
     }
@@ -160,10 +163,21 @@ impl CandleBook {
             Some(row) if row.closed == candle.closed && agrees(row, &candle) => {}
             Some(row) if !candle.closed && row.volume > candle.volume => {}
             Some(row) => {
+                complete(&mut candle, row);
                 candle.revision = row.revision + 1;
                 candle.repaired |= row.closed;
                 self.write(candle, true);
             }
+        }
+    }
+
+    /// Our own candle of a window that a venue's candle has sealed: it adds what the venue does not say.
+    fn fill(&mut self, ours: &Candle) {
+        let Some(row) = self.known.get(&(Series::of(ours), ours.open_time_ns)).filter(|row| row.closed) else { return };
+        let mut filled = row.clone();
+        if complete(&mut filled, ours) {
+            filled.revision += 1;
+            self.write(filled, true);
         }
     }
 
@@ -182,8 +196,24 @@ impl CandleBook {
     }
 }
 
+/// Puts what `ours` knows where a venue's candle says nothing; true if that was something. 0 stands for nothing: a candle
+/// with volume has neither zero trades nor zero quote volume. Only if both count the same
+/// volume: else trades are missing in ours, and what it says of them would be wrong beside the venue's numbers.
+pub(crate) fn complete(venue: &mut Candle, ours: &Candle) -> bool {
+    let before = (venue.trades, venue.quote_volume);
+    if venue.volume == ours.volume {
+        if venue.trades == 0 {
+            venue.trades = ours.trades;
+        }
+        if !venue.quote_volume.is_positive() {
+            venue.quote_volume = ours.quote_volume;
+        }
+    }
+    before != (venue.trades, venue.quote_volume)
+}
+
 /// True if a venue's candle says the same as our row. What a venue leaves out cannot differ, and quote volume is left out
-/// of the comparison because venues round it.
+/// of the comparison because some venues round it or make it of an average price.
 fn agrees(row: &Candle, venue: &Candle) -> bool {
     (row.open, row.high, row.low, row.close, row.volume)
         == (venue.open, venue.high, venue.low, venue.close, venue.volume)

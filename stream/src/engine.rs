@@ -4,7 +4,7 @@
 //! state and make no rows; behind them everything is as if there had been no restart.
 
 use crate::aggregate::{Aggregator, Outcome, Params};
-use crate::candle_book::BookEvent;
+use crate::candle_book::{BookEvent, complete};
 use crate::checkpoint::{Positions, State, encode_state};
 use crate::dead_letter::DeadLetter;
 use crate::flush::{Flush, Pending, Trigger};
@@ -270,13 +270,8 @@ impl Engine {
             Mark::Verify if update.trust == Trust::Exact => update.trust = Trust::Verify,
             Mark::Verify => {}
             Mark::Sealed(candle) => {
-                // The venue's candle is final, and it is what closes the window on the live feed.
-                let candle = (update.closed && update.revision == 0).then(|| candle.clone());
-                if let Some(candle) = candle
-                    && let Some(place) = self.place(partition, update.key)
-                {
-                    self.live.closed(place, candle, self.flush_id);
-                }
+                let candle = candle.clone();
+                self.take_sealed(partition, series, update, candle);
                 return;
             }
         }
@@ -291,6 +286,22 @@ impl Engine {
             self.live.closed(place, update.candle(&series.ticker), self.flush_id);
         }
         self.pending.rows.events.push(BookEvent::Window(series.ticker, update));
+    }
+
+    /// The venue's candle is final, and it is what closes the window on the live feed; ours adds what the venue does not say.
+    fn take_sealed(&mut self, partition: u32, series: Series, update: Update, mut candle: Candle) {
+        let ours = update.candle(&series.ticker);
+        let known = update.closed && update.trust != Trust::Recompute;
+        let fills = known && complete(&mut candle, &ours);
+        if update.closed
+            && update.revision == 0
+            && let Some(place) = self.place(partition, update.key)
+        {
+            self.live.closed(place, candle, self.flush_id);
+        }
+        if fills {
+            self.pending.rows.events.push(BookEvent::Fill(series.ticker, update));
+        }
     }
 
     fn place(&mut self, partition: u32, key: KeyId) -> Option<LiveId> {

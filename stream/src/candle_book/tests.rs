@@ -86,6 +86,42 @@ fn what_a_venue_leaves_out_or_rounds_does_not_differ() {
     assert_eq!(rows(&[row(0, 3)], &[BookEvent::Venue(venue)]), []);
 }
 
+/// What venues without a count of trades and without quote volume send.
+fn bare(trades: u64) -> Candle {
+    Candle { trades: 0, quote_volume: Decimal::ZERO, ..row(0, trades) }
+}
+
+#[test]
+fn a_correction_keeps_what_the_venue_does_not_say_if_ours_was_complete() {
+    // Only the close differs: all trades were there.
+    let venue = Candle { close: "9.5".parse().unwrap(), low: "9.5".parse().unwrap(), ..bare(3) };
+    let mut book = CandleBook::default();
+    book.learn([row(1, 3)]);
+    book.apply(&[BookEvent::Venue(venue.clone())]);
+    let expected = Candle { trades: 3, quote_volume: "30".parse().unwrap(), revision: 2, repaired: true, ..venue };
+    assert_eq!(book.finish().rows, [expected]);
+}
+
+#[test]
+fn a_correction_leaves_out_what_nobody_knows() {
+    let mut book = CandleBook::default();
+    book.learn([row(0, 2)]);
+    book.apply(&[BookEvent::Venue(bare(3)), BookEvent::Venue(bare(3))]);
+    assert_eq!(book.finish().rows, [Candle { revision: 1, repaired: true, ..bare(3) }], "once");
+}
+
+#[test]
+fn our_window_adds_what_the_venue_candle_that_came_before_it_does_not_say() {
+    let fill = |trades| match update(Trust::Exact, 0, trades) {
+        BookEvent::Window(ticker, update) => BookEvent::Fill(ticker, update),
+        other => other,
+    };
+    let mut book = CandleBook::default();
+    book.apply(&[BookEvent::Venue(bare(3)), fill(2), fill(3), fill(3)]);
+    assert_eq!(book.finish().rows, [bare(3), Candle { revision: 1, ..row(0, 3) }], "with the same volume, once");
+    assert_eq!(lookups(&[fill(3)], [].iter()).len(), 1, "the row may be of an earlier flush");
+}
+
 #[test]
 fn a_recomputation_never_replaces_a_candle_that_counts_more() {
     let mut book = CandleBook::default();

@@ -121,7 +121,7 @@ fn windows(engine: &Engine) -> Vec<(u32, i64, u32, u64)> {
                 let second = (u.open_time_ns / SECOND).cast_signed() - (TIME / SECOND).cast_signed();
                 Some((u.interval.seconds(), second, u.revision, u.content.trades))
             }
-            BookEvent::Venue(_) => None,
+            BookEvent::Venue(_) | BookEvent::Fill(..) => None,
         })
         .collect()
 }
@@ -165,7 +165,7 @@ async fn an_open_venue_candle_makes_our_rows_look_into_the_lake() {
     feed(&mut engine, [venue, Input::Tick(tick(1, 0)), heartbeat(10, false)]);
     let trust = |event: &BookEvent| match event {
         BookEvent::Window(_, update) => Some(update.trust),
-        BookEvent::Venue(_) => None,
+        BookEvent::Venue(_) | BookEvent::Fill(..) => None,
     };
     let trusts: Vec<_> = engine.pending.rows.events.iter().filter_map(trust).collect();
     assert_eq!(trusts, [Trust::Verify]);

@@ -281,6 +281,15 @@ impl Live {
     pub(crate) fn notify(&mut self, topic: &Topic, notice: wire::HistoryReadyNotification) {
         let mut channel = Channel::new(topic);
         self.feed.send(&mut channel, Kind::HistoryReadyNotification, 0, || notice.clone());
+        self.keep_notice(channel, notice);
+    }
+
+    /// A history answer was in the lake before this process began.
+    pub(crate) fn remember(&mut self, topic: &Topic, notice: wire::HistoryReadyNotification) {
+        self.keep_notice(Channel::new(topic), notice);
+    }
+
+    fn keep_notice(&mut self, channel: Channel, notice: wire::HistoryReadyNotification) {
         let key = channel.topic.clone();
         if self.notices.insert(key.clone(), (channel, notice)).is_none() {
             self.notice_order.push_back(key);

@@ -10,11 +10,16 @@ use crate::error::StreamError;
 use crate::input::{BatchLimits, decoded};
 use crate::metrics::StreamMetrics;
 use crate::venue_marks::VenueMarks;
+use bytes::Bytes;
 use eventlog::{EventLog, PartitionInfo, PartitionReader, Start};
 use lake::{Lake, SourcePartition, Table};
-use proto::{Envelope, LogTopic};
+use proto::{Envelope, EventType, LogTopic, Topic, wire};
 use std::collections::BTreeMap;
 use tracing::{info, warn};
+
+/// How much of the notifications is read at once.
+const NOTICES_AT_ONCE: usize = 500;
+const NOTICE_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// The topics that make the state.
 pub(crate) const SOURCES: [LogTopic; 2] = [LogTopic::NormTick, LogTopic::NormOhlc];
@@ -148,6 +153,33 @@ async fn first_written_ns(
         Err(_) => record.timestamp_ns,
     });
     Ok(written.unwrap_or_else(service::clock::now_ns))
+}
+
+/// The newest `most` history notifications of the log: who asked before a restart may subscribe after it.
+pub(crate) async fn notices(
+    log: &dyn EventLog,
+    most: usize,
+) -> Result<Vec<(Topic, wire::HistoryReadyNotification)>, StreamError> {
+    const TOPIC: LogTopic = LogTopic::NotifHistory;
+    let (topics, mut notices) = (log.topics().await?, Vec::new());
+    let partitions = topics.into_iter().find(|info| info.spec.name == TOPIC.name()).map(|info| info.partitions);
+    for (partition, PartitionInfo { low, high, .. }) in (0u32..).zip(partitions.unwrap_or_default()) {
+        let mut next = low.max(high.saturating_sub(most as u64));
+        let mut reader = log.reader(TOPIC.name(), partition, Start::Offset(next)).await?;
+        while next < high {
+            let stored = reader.next(NOTICES_AT_ONCE, NOTICE_BYTES_AT_ONCE).await?;
+            next = stored.last().map_or(high, |record| record.offset + 1);
+            notices.extend(stored.iter().filter_map(|record| notice(&record.value)));
+        }
+    }
+    Ok(notices)
+}
+
+/// `None` if the record is no notification: then nobody can wait for it either.
+fn notice(value: &Bytes) -> Option<(Topic, wire::HistoryReadyNotification)> {
+    let envelope = Envelope::decode(value).ok()?;
+    let notice: wire::HistoryReadyNotification = envelope.message(EventType::HistoryReadyNotification).ok()?;
+    Some((Topic::HistoryReady(notice.request_id.parse().ok()?), notice))
 }
 
 /// Readers that stand where the engine stands.

@@ -203,6 +203,9 @@ impl Process {
         let mut engine = self.engine(restored, cuts.clone(), metrics);
         let readers = recovery::replay(log.as_ref(), &mut engine, &cuts, self.limits()).await?;
         engine.recovered(params, rebuilt);
+        for (topic, notice) in recovery::notices(log.as_ref(), self.config.live.notifications).await? {
+            engine.live.remember(&topic, notice);
+        }
         let committer = Committer {
             log: log.clone(),
             lake: lake.clone(),

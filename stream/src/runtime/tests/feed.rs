@@ -103,6 +103,31 @@ fn a_history_notification_reaches_a_subscriber_also_when_it_comes_later() {
 }
 
 #[test]
+fn a_history_notification_reaches_a_subscriber_also_after_a_restart() {
+    with_relay(|life, mut world| async move {
+        let socket = relay(&mut world).await;
+        let (early, late) = (world.request(), world.request());
+        let (handle, dying) = life.stream(&world.config, None).await;
+        for request in [early, late] {
+            life.append(&[Entry::ticks(&ticker(), &[tick(1)], request)]).await;
+        }
+        timeout(GUARD, life.notified(&[early, late])).await.unwrap();
+        super::drained(handle, dying).await;
+        // One subscribes while nobody is there to answer, one when the stream is back.
+        let topics = [early, late].map(|request| format!("HISTORY_READY:{request}"));
+        socket.subscribe(topics[0].as_bytes()).await.unwrap();
+        let (_handle, _dying) = life.stream(&world.config, None).await;
+        let (got, _) = next(&socket).await;
+        assert_eq!(got, topics[0]);
+        socket.subscribe(topics[1].as_bytes()).await.unwrap();
+        let (got, frame) = next(&socket).await;
+        assert_eq!(got, topics[1]);
+        let notice: wire::HistoryReadyNotification = frame.message(Kind::HistoryReadyNotification).unwrap();
+        assert_eq!((notice.request_id, notice.rows), (late.to_string(), 0));
+    });
+}
+
+#[test]
 fn what_cannot_be_decoded_is_a_dead_letter_and_the_stream_goes_on() {
     let mut world = World::new();
     let request = world.request();

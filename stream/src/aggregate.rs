@@ -2,6 +2,7 @@
 //! the same records give the same updates after every restart.
 
 use crate::content::Print;
+use crate::coverage::Coverage;
 use crate::dedup::{DedupLimits, Seen};
 use crate::encoding::{CorruptState, Reader, Writer};
 use crate::key_state::{KeyState, LEVELS, Lateness, OpenWindow};
@@ -121,6 +122,7 @@ impl Aggregator {
         if self.unknown_until_ns > 0 {
             state.dedup.forget_until(self.unknown_until_ns);
             state.trusted_from_ns = self.unknown_until_ns;
+            state.coverage = Coverage::whole();
         }
         self.keys.push(state);
         self.tickers.push(ticker.clone());
@@ -160,7 +162,11 @@ impl Aggregator {
         }
         let state = &mut self.keys[key.0 as usize];
         let Some(print) = Print::of(trade) else { return Outcome::TooLarge };
-        let outcome = match state.dedup.insert(trade.id, trade.event_time_ns, &params.dedup) {
+        let seen = state.dedup.insert(trade.id, trade.event_time_ns, &params.dedup);
+        if seen != Seen::Before && !trade.repaired {
+            state.coverage.live(trade.event_time_ns);
+        }
+        let outcome = match seen {
             Seen::Before => return Outcome::Duplicate,
             Seen::New => match state.place(trade.event_time_ns, &print, out) {
                 Lateness::OnTime => Outcome::OnTime,
@@ -181,7 +187,15 @@ impl Aggregator {
     pub fn heartbeat(&mut self, key: KeyId, time_ns: u64, written_at_ns: u64, out: &mut Vec<Update>) {
         let params = &self.params;
         let time_ns = time_ns.min(written_at_ns.saturating_add(params.ahead_ns));
-        self.keys[key.0 as usize].observe(time_ns, params.lateness_ns, &params.keep_ns, out);
+        let state = &mut self.keys[key.0 as usize];
+        state.coverage.begin(time_ns);
+        state.observe(time_ns, params.lateness_ns, &params.keep_ns, out);
+    }
+
+    /// All trades of the key in `[from_ns, to_ns)` have been given to [`Self::trade`]: windows that began before the live
+    /// feed did become whole if that reaches back to their start.
+    pub fn fetched(&mut self, key: KeyId, from_ns: u64, to_ns: u64, out: &mut Vec<Update>) {
+        self.keys[key.0 as usize].fetched(from_ns, to_ns, out);
     }
 
     /// Reports what late trades changed without waiting for the next second of the watermark.

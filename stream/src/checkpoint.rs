@@ -3,7 +3,7 @@
 //! | offset | size | content |
 //! |---|---|---|
 //! | 0 | 8 | `DXSTREAM` |
-//! | 8 | 4 | version, 1 |
+//! | 8 | 4 | version, 2 |
 //! | 12 | 4 | CRC32C of the body as stored |
 //! | 16 | 8 | bytes of the body as stored (zstd) |
 //! | 24 | 8 | bytes of the body unpacked |
@@ -23,8 +23,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"DXSTREAM";
-/// 1: first version.
-const VERSION: u32 = 1;
+/// 1: first version. 2: from when on the trades of a key are known.
+const VERSION: u32 = 2;
 const HEADER: usize = 36;
 /// Largest state that is unpacked.
 const UNPACKED_LIMIT: u64 = 8 << 30;

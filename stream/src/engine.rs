@@ -203,6 +203,12 @@ impl Engine {
         for tick in fetched.ticks {
             self.tick(source, tick, !fetched.answer, key);
         }
+        if let Some((from_ns, to_ns)) = fetched.complete
+            && let Some((partition, id)) = self.key(source, &fetched.ticker)
+        {
+            self.partitions[partition].fetched(id, from_ns, to_ns, &mut self.updates);
+            self.take_updates(source);
+        }
         let Some(end) = fetched.end else { return };
         if let Some((partition, id)) = self.key(source, &fetched.ticker) {
             self.partitions[partition].settle(id, &mut self.updates);
@@ -263,6 +269,7 @@ impl Engine {
         if update.closed {
             let counter = if update.revision == 0 { &self.metrics.closed } else { &self.metrics.revisions };
             counter.inc();
+            self.metrics.partial.inc_by(u64::from(update.partial));
         }
         let series = Series { ticker, interval: update.interval };
         match self.marks.of(&series, update.open_time_ns) {
@@ -277,7 +284,7 @@ impl Engine {
         }
         if update.trust == Trust::Recompute {
             let recompute = &mut self.pending.rows.recompute;
-            recompute.add(&series.ticker, update.interval, update.open_time_ns, update.closed);
+            recompute.add(&series.ticker, update.interval, update.open_time_ns, update.closed && !update.partial);
             return;
         }
         if update.closed

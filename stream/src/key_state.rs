@@ -5,6 +5,7 @@
 //! one, which is folded upward in its turn.
 
 use crate::content::{Content, Print};
+use crate::coverage::Coverage;
 use crate::dedup::Dedup;
 use crate::encoding::{CorruptState, Reader, Writer};
 use crate::update::{KeyId, Trust, Update};
@@ -51,6 +52,8 @@ pub(crate) struct KeyState {
     pub(crate) trusted_from_ns: u64,
     /// Windows that open before may have rows in the lake that this state does not know.
     pub(crate) verify_until_ns: u64,
+    /// From when on trades are known.
+    pub(crate) coverage: Coverage,
 }
 
 impl KeyState {
@@ -64,6 +67,7 @@ impl KeyState {
             closed_until_ns: 0,
             trusted_from_ns: 0,
             verify_until_ns: 0,
+            coverage: Coverage::unknown(),
         }
     }
 
@@ -121,12 +125,41 @@ impl KeyState {
         }
     }
 
+    /// All trades of a range are here: windows that it completes are reported again.
+    pub(crate) fn fetched(&mut self, from_ns: u64, to_ns: u64, out: &mut Vec<Update>) {
+        let before = self.coverage;
+        if !self.coverage.fetched(from_ns, to_ns) {
+            return;
+        }
+        for (index, level) in self.levels.iter_mut().enumerate() {
+            let (length_ns, coverage) = (Interval::ALL[index].nanos(), &self.coverage);
+            let completed = |w: &&mut Window| {
+                w.partial && !coverage.is_partial(w.open_time_ns, w.open_time_ns.saturating_add(length_ns))
+            };
+            for window in level.iter_mut().filter(completed) {
+                mark_dirty(window, index, &mut self.dirty);
+            }
+        }
+        self.settle(out);
+        // The windows that the feed began in, if they are no longer in memory.
+        for index in 0..LEVELS {
+            let level = &self.levels[index];
+            let open_time_ns = level.open_time(before.unknown_until_ns());
+            let end_ns = level.end(open_time_ns);
+            let completed = before.is_partial(open_time_ns, end_ns) && !self.coverage.is_partial(open_time_ns, end_ns);
+            if completed && level.is_gone(open_time_ns) {
+                out.push(self.unknown(index, open_time_ns));
+            }
+        }
+    }
+
     fn unknown(&self, index: usize, open_time_ns: u64) -> Update {
         Update {
             key: self.id,
             interval: Interval::ALL[index],
             open_time_ns,
             closed: true,
+            partial: self.coverage.is_partial(open_time_ns, self.levels[index].end(open_time_ns)),
             revision: 0,
             trust: Trust::Recompute,
             content: Content::default(),
@@ -237,6 +270,7 @@ impl KeyState {
             interval: Interval::ALL[index],
             trusted_from_ns: self.trusted_from_ns,
             verify_until_ns: self.verify_until_ns,
+            coverage: self.coverage,
         }
     }
 
@@ -244,6 +278,7 @@ impl KeyState {
         for time_ns in [self.newest_ns, self.closed_until_ns, self.trusted_from_ns, self.verify_until_ns] {
             out.u64(time_ns);
         }
+        self.coverage.encode(out);
         self.dedup.encode(out);
         out.count(self.dirty.len());
         for (index, open_time_ns) in &self.dirty {
@@ -263,6 +298,7 @@ impl KeyState {
             verify_until_ns: input.u64()?,
             ..Self::new(id)
         };
+        state.coverage = Coverage::decode(input)?;
         state.dedup = Dedup::decode(input)?;
         for _ in 0..input.count(9)? {
             let (index, open_time_ns) = (input.u8()?, input.u64()?);
@@ -291,6 +327,7 @@ struct UpdateWriter {
     interval: Interval,
     trusted_from_ns: u64,
     verify_until_ns: u64,
+    coverage: Coverage,
 }
 
 impl UpdateWriter {
@@ -307,7 +344,9 @@ impl UpdateWriter {
         };
         let content = if trust == Trust::Recompute { Content::default() } else { content };
         let (key, interval, revision) = (self.key, self.interval, window.revision);
-        out.push(Update { key, interval, open_time_ns, closed, revision, trust, content });
+        let partial = self.coverage.is_partial(open_time_ns, open_time_ns.saturating_add(interval.nanos()));
+        out.push(Update { key, interval, open_time_ns, closed, partial, revision, trust, content });
+        window.partial = partial && closed;
         window.revision += 1;
         window.written_trades = window.content.trades.max(content.trades);
     }

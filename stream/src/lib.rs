@@ -30,6 +30,7 @@ pub mod update;
 pub mod venue_marks;
 
 mod committer;
+mod coverage;
 mod dead_letter;
 mod encoding;
 mod engine;

@@ -43,6 +43,8 @@ pub struct FetchedTicks {
     pub ticks: Vec<Tick>,
     /// Somebody asked for them; else they repair a gap.
     pub answer: bool,
+    /// The range that this record completes: all its trades are in the partition now.
+    pub complete: Option<(u64, u64)>,
     /// Set on the last part of an answer.
     pub end: Option<HistoryEnd>,
 }
@@ -217,6 +219,8 @@ fn tick_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
         Tick::try_from(row).map_err(|error| market(&error))
     })?;
     let answer = !batch.request_ids.is_empty();
+    let whole = batch.last && batch.error.is_none() && rejected.is_empty() && batch.from_ns < batch.to_ns;
+    let complete = whole.then_some((batch.from_ns, batch.to_ns));
     let end = batch.last.then(|| HistoryEnd {
         request_ids: request_ids(&batch.request_ids, &mut rejected),
         ticker: ticker.clone(),
@@ -225,7 +229,7 @@ fn tick_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
         to_ns: batch.to_ns,
         error: batch.error,
     });
-    Ok(Decoded { input: Some(Input::Ticks(FetchedTicks { ticker, ticks, answer, end })), rejected })
+    Ok(Decoded { input: Some(Input::Ticks(FetchedTicks { ticker, ticks, answer, complete, end })), rejected })
 }
 
 fn candle_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {

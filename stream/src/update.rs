@@ -39,6 +39,8 @@ pub struct Update {
     pub open_time_ns: u64,
     /// False for a window that was still open when its stream ended.
     pub closed: bool,
+    /// Trades from before the live feed began are missing.
+    pub partial: bool,
     /// Counts the updates of the window from 0.
     pub revision: u32,
     /// How far this may be written as it stands.
@@ -53,7 +55,8 @@ impl Update {
     pub fn candle(&self, ticker: &Ticker) -> Candle {
         let mut candle = candle(ticker, self.interval, self.open_time_ns, &self.content);
         candle.revision = self.revision;
-        candle.closed = self.closed;
+        // Over, but not whole: what comes later may complete it.
+        candle.closed = self.closed && !self.partial;
         candle
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Window {
     pub(crate) dirty: bool,
     /// A trade here may or may not be a duplicate: only the lake knows the content.
     pub(crate) tainted: bool,
+    /// It is over, and its last row said that trades from before the live feed are missing.
+    pub(crate) partial: bool,
 }
 
 /// The windows of one interval.
@@ -107,6 +109,10 @@ impl Level {
         }
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Window> {
+        self.windows.iter_mut()
+    }
+
     pub(crate) fn open_windows(&self) -> impl Iterator<Item = &Window> {
         self.windows.range(self.closed..)
     }
@@ -122,13 +128,14 @@ impl Level {
             out.u64(window.written_trades);
             out.bool(window.dirty);
             out.bool(window.tainted);
+            out.bool(window.partial);
         }
     }
 
     pub(crate) fn decode(length_ns: u64, input: &mut Reader<'_>) -> Result<Self, CorruptState> {
         let mut level = Self { evicted_until_ns: input.u64()?, ..Self::new(length_ns) };
         level.closed = usize::try_from(input.u64()?).map_err(|_| input.corrupt("closed windows"))?;
-        for _ in 0..input.count(Content::BYTES + 22)? {
+        for _ in 0..input.count(Content::BYTES + 23)? {
             let window = Window {
                 open_time_ns: input.u64()?,
                 content: Content::decode(input)?,
@@ -136,6 +143,7 @@ impl Level {
                 written_trades: input.u64()?,
                 dirty: input.bool()?,
                 tainted: input.bool()?,
+                partial: input.bool()?,
             };
             let sorted = level.windows.back().is_none_or(|before| before.open_time_ns < window.open_time_ns);
             if !sorted || !window.open_time_ns.is_multiple_of(length_ns) {

@@ -22,8 +22,22 @@ fn key(aggregator: &mut Aggregator) -> KeyId {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Trade { ahead_ms: u64, back_ms: u64, repeat: Option<usize>, price: i64, size: i64, repaired: bool },
-    Heartbeat { ahead_ms: u64 },
+    Trade {
+        ahead_ms: u64,
+        back_ms: u64,
+        repeat: Option<usize>,
+        price: i64,
+        size: i64,
+        repaired: bool,
+    },
+    Heartbeat {
+        ahead_ms: u64,
+    },
+    /// All trades between these are there; counted back from now.
+    Fetched {
+        from_ms: u64,
+        to_ms: u64,
+    },
     Settle,
     EndOfStream,
     Restart,
@@ -46,6 +60,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         30 => trade,
         4 => (0u64..5_000).prop_map(|ahead_ms| Step::Heartbeat { ahead_ms }),
+        2 => (0u64..100_000_000, 0u64..20_000).prop_map(|(from_ms, to_ms)| Step::Fetched { from_ms, to_ms }),
         1 => Just(Step::Settle),
         1 => Just(Step::EndOfStream),
         2 => Just(Step::Restart),
@@ -63,6 +78,12 @@ struct Model {
     dirty: BTreeSet<(usize, u64)>,
     newest: u64,
     until: u64,
+    /// Earliest live trade, and from when on all are known.
+    feed: Option<(u64, u64)>,
+    /// What was fetched before the feed began.
+    fetched: (u64, u64),
+    /// Windows that are over and whose last row said that their start is missing.
+    partial: BTreeSet<(usize, u64)>,
 }
 
 fn brute_force(trades: &[Trade]) -> Content {
@@ -90,14 +111,72 @@ impl Model {
         end <= self.until.saturating_sub(params().keep_ns[level])
     }
 
+    fn begin(&mut self, time: u64) {
+        let (from, to) = self.fetched;
+        let known = if (from..to).contains(&time) { from } else { time + 1 };
+        self.feed.get_or_insert((time, known));
+    }
+
+    fn is_partial(&self, (level, open): (usize, u64)) -> bool {
+        self.feed.is_some_and(|(first, known)| open < known && open + Interval::ALL[level].nanos() > first)
+    }
+
+    fn fetched(&mut self, from: u64, to: u64, out: &mut Vec<Update>) {
+        let Some((first, known)) = self.feed else {
+            let touches = from <= self.fetched.1 && self.fetched.0 <= to;
+            let joined = (from.min(self.fetched.0), to.max(self.fetched.1));
+            self.fetched = if touches { joined } else { (from, to) };
+            return;
+        };
+        if from >= known || to < known {
+            return;
+        }
+        let began = Interval::ALL.map(|interval| interval.open_time(known - 1));
+        let lacked = [0, 1, 2, 3, 4, 5, 6].map(|level| self.is_partial((level, began[level])));
+        self.feed = Some((first, from));
+        let whole: Vec<_> = self.partial.iter().copied().filter(|window| !self.is_partial(*window)).collect();
+        for (level, open) in whole {
+            if !self.gone(level, open + Interval::ALL[level].nanos()) {
+                self.dirty.insert((level, open));
+            }
+        }
+        self.settle(out);
+        for (level, interval) in Interval::ALL.into_iter().enumerate() {
+            let window = (level, began[level]);
+            if lacked[level] && !self.is_partial(window) && self.gone(level, window.1 + interval.nanos()) {
+                out.push(self.unknown(window));
+            }
+        }
+    }
+
+    fn unknown(&self, window: (usize, u64)) -> Update {
+        Update {
+            key: KeyId(0),
+            interval: Interval::ALL[window.0],
+            open_time_ns: window.1,
+            closed: true,
+            partial: self.is_partial(window),
+            revision: 0,
+            trust: Trust::Recompute,
+            content: Content::default(),
+        }
+    }
+
     fn write(&mut self, window: (usize, u64), closed: bool, out: &mut Vec<Update>) {
         let content = brute_force(&self.trades[&window]);
+        let partial = self.is_partial(window);
+        if partial && closed {
+            self.partial.insert(window);
+        } else {
+            self.partial.remove(&window);
+        }
         let row = self.rows.entry(window).or_default();
         out.push(Update {
             key: KeyId(0),
             interval: Interval::ALL[window.0],
             open_time_ns: window.1,
             closed,
+            partial,
             revision: row.0,
             trust: Trust::Exact,
             content,
@@ -109,19 +188,15 @@ impl Model {
         if !self.seen.insert(trade.id) {
             return false;
         }
+        if !trade.repaired {
+            self.begin(trade.event_time_ns);
+            self.feed = self.feed.map(|(first, known)| (first.min(trade.event_time_ns), known));
+        }
         for (level, interval) in Interval::ALL.into_iter().enumerate() {
             let open = interval.open_time(trade.event_time_ns);
             let end = open + interval.nanos();
             if self.gone(level, end) {
-                out.push(Update {
-                    key: KeyId(0),
-                    interval,
-                    open_time_ns: open,
-                    closed: true,
-                    revision: 0,
-                    trust: Trust::Recompute,
-                    content: Content::default(),
-                });
+                out.push(self.unknown((level, open)));
                 continue;
             }
             self.trades.entry((level, open)).or_default().push(*trade);
@@ -205,7 +280,13 @@ fn run(steps: &[Step], mut compare: impl FnMut(&[Update], &[Update])) -> (Aggreg
             Step::Heartbeat { ahead_ms } => {
                 clock += ahead_ms * 1_000_000;
                 aggregator.heartbeat(key, clock, clock, &mut got);
+                model.begin(clock);
                 model.observe(clock, &mut expected);
+            }
+            Step::Fetched { from_ms, to_ms } => {
+                let (from, to) = (clock - from_ms * 1_000_000, clock - to_ms * 1_000_000);
+                aggregator.fetched(key, from.min(to), from.max(to), &mut got);
+                model.fetched(from.min(to), from.max(to), &mut expected);
             }
             Step::Settle => {
                 aggregator.settle(key, &mut got);
@@ -326,6 +407,43 @@ fn a_quiet_market_closes_by_heartbeat() {
     aggregator.heartbeat(key, START + 62 * SECOND, START + 62 * SECOND, &mut out);
     let closed: Vec<_> = out.iter().map(|u| (u.interval.seconds(), u.closed, u.revision)).collect();
     assert_eq!(closed, [(1, true, 0), (60, true, 0), (300, true, 0)]);
+}
+
+#[test]
+fn windows_that_the_feed_began_in_are_partial_until_their_start_is_fetched() {
+    let mut aggregator = Aggregator::new(params());
+    let key = key(&mut aggregator);
+    let mut out = Vec::new();
+    let shown = |out: &mut Vec<Update>| -> Vec<_> {
+        out.drain(..).map(|u| (u.interval.seconds(), u.partial, u.revision, u.content.trades)).collect()
+    };
+    aggregator.trade(key, &trade(9, START + 50 * SECOND), &mut out);
+    aggregator.heartbeat(key, START + 64 * SECOND, START + 64 * SECOND, &mut out);
+    assert_eq!(shown(&mut out), [(1, true, 0, 1), (60, true, 0, 1), (300, true, 0, 1)]);
+    // The missing trades of the minute, then the record that says that these were all of them.
+    let fetched = Trade { repaired: true, ..trade(8, START + 45 * SECOND) };
+    aggregator.trade(key, &fetched, &mut out);
+    aggregator.fetched(key, START, START + 50 * SECOND + 1, &mut out);
+    assert_eq!(shown(&mut out), [(1, false, 0, 1), (1, false, 1, 1), (60, false, 1, 2), (300, true, 1, 2)]);
+    // Further back: what is over is reported again, what is open is whole when it closes.
+    aggregator.fetched(key, START - 86_400 * SECOND, START, &mut out);
+    assert_eq!(shown(&mut out), [(300, false, 2, 2)]);
+    aggregator.heartbeat(key, START + 400 * SECOND, START + 400 * SECOND, &mut out);
+    let longer: Vec<_> = Interval::ALL[3..].iter().map(|interval| (interval.seconds(), false, 0, 2)).collect();
+    assert_eq!(shown(&mut out), longer);
+}
+
+#[test]
+fn an_open_window_that_an_ended_stream_has_shown_is_not_over_when_its_start_is_fetched() {
+    let mut aggregator = Aggregator::new(params());
+    let key = key(&mut aggregator);
+    let mut out = Vec::new();
+    aggregator.trade(key, &trade(1, START + 50 * SECOND), &mut out);
+    aggregator.end_of_stream(key, &mut out);
+    assert!(out.iter().all(|u| u.partial && !u.closed), "{out:?}");
+    out.clear();
+    aggregator.fetched(key, START - 86_400 * SECOND, START + 50 * SECOND + 1, &mut out);
+    assert_eq!(out, []);
 }
 
 #[test]

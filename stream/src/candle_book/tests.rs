@@ -30,8 +30,16 @@ fn content(trades: u64) -> Content {
 
 fn update(trust: Trust, revision: u32, trades: u64) -> BookEvent {
     let content = content(trades);
-    let update =
-        Update { key: KeyId(0), interval: Interval::M1, open_time_ns: MINUTE, closed: true, revision, trust, content };
+    let update = Update {
+        key: KeyId(0),
+        interval: Interval::M1,
+        open_time_ns: MINUTE,
+        closed: true,
+        partial: false,
+        revision,
+        trust,
+        content,
+    };
     BookEvent::Window(ticker(), update)
 }
 

@@ -111,10 +111,10 @@ fn a_checkpoint_of_another_version_is_not_guessed_at() {
     let (dir, store) = store();
     store.save(&body(&state(2))).unwrap();
     let mut file = fs::read(dir.path().join(CURRENT)).unwrap();
-    file[8] = 2;
+    file[8] = 9;
     let crc = crc32c::crc32c(&file[..32]).to_le_bytes();
     file[32..36].copy_from_slice(&crc);
     fs::write(dir.path().join(CURRENT), &file).unwrap();
     let loaded = store.load();
-    assert!(matches!(loaded.unusable[..], [CheckpointError::Version { version: 2, .. }]));
+    assert!(matches!(loaded.unusable[..], [CheckpointError::Version { version: 9, .. }]));
 }

@@ -178,7 +178,8 @@ async fn a_trade_older_than_memory_is_stored_and_its_windows_come_from_the_lake(
     let sent = everybody.0.lock().unwrap().len();
     feed(&mut engine, [Input::Tick(tick(1, 0))]);
     let mut expected = Recompute::default();
-    expected.add(&ticker(), Interval::S1, TIME, true);
+    // Not closed: the feed had begun without what came before this trade.
+    expected.add(&ticker(), Interval::S1, TIME, false);
     assert_eq!(engine.pending.rows.recompute, expected);
     assert_eq!(engine.pending.rows.ticks.len(), 2);
     assert_eq!(everybody.0.lock().unwrap().len(), sent, "two hours old is no live news");
@@ -187,7 +188,8 @@ async fn a_trade_older_than_memory_is_stored_and_its_windows_come_from_the_lake(
 #[tokio::test]
 async fn fetched_trades_that_repair_a_gap_are_live_and_history_is_not() {
     let (mut engine, everybody) = engine(fresh(), Cuts::default());
-    let fetched = |id, answer| FetchedTicks { ticker: ticker(), ticks: vec![tick(id, 0)], answer, end: None };
+    let fetched =
+        |id, answer| FetchedTicks { ticker: ticker(), ticks: vec![tick(id, 0)], answer, complete: None, end: None };
     feed(&mut engine, [Input::Ticks(fetched(1, false)), Input::Ticks(fetched(2, true))]);
     assert_eq!(*everybody.0.lock().unwrap(), ["SIM:BTC/USDT|tick"]);
     assert_eq!(engine.pending.rows.ticks.len(), 2);
@@ -196,7 +198,13 @@ async fn fetched_trades_that_repair_a_gap_are_live_and_history_is_not() {
 #[tokio::test]
 async fn a_complete_answer_is_due_at_once_and_again_after_a_restart() {
     let end = answer(vec![RequestId::from_bits(7)]);
-    let fetched = FetchedTicks { ticker: ticker(), ticks: vec![tick(1, 0)], answer: true, end: Some(end.clone()) };
+    let fetched = FetchedTicks {
+        ticker: ticker(),
+        ticks: vec![tick(1, 0)],
+        answer: true,
+        complete: None,
+        end: Some(end.clone()),
+    };
     for cuts in [
         Cuts::default(),
         Cuts { ticks: [((LogTopic::NormTick, 0), 0)].into(), candles: [((LogTopic::NormTick, 0), 0)].into() },

@@ -1,6 +1,7 @@
 //! Whole streams over a real log and a real lake: killed at every step of a flush and started again, started with damaged
 //! state, slowed down, and listened to.
 
+mod beginning;
 mod feed;
 mod market;
 mod restarts;

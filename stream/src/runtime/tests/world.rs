@@ -76,6 +76,21 @@ impl Entry {
         Self { topic: LogTopic::NormTick, ticker: ticker.clone(), event_type: EventType::TickBatch, payload }
     }
 
+    /// The end of a repair: all trades of `[from_ns, to_ns)` are there, the last of them in this record.
+    pub(super) fn repaired(ticker: &Ticker, ticks: &[Tick], (from_ns, to_ns): (u64, u64)) -> Self {
+        let batch = wire::TickBatch {
+            venue: ticker.venue.to_string(),
+            symbol: ticker.symbol.to_string(),
+            ticks: ticks.iter().map(wire::Tick::from).collect(),
+            last: true,
+            from_ns,
+            to_ns,
+            ..Default::default()
+        };
+        let payload = batch.encode_to_vec();
+        Self { topic: LogTopic::NormTick, ticker: ticker.clone(), event_type: EventType::TickBatch, payload }
+    }
+
     fn record(&self) -> Record {
         let key = LogTopic::key(&self.ticker.venue, &self.ticker.symbol);
         let now_ns = service::clock::now_ns();

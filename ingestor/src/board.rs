@@ -8,18 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Silence of a feed that is shown as stale, if the venue has no limit of its own.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 /// Longest detail in a status.
 const DETAIL_BYTES: usize = 200;
+/// How long a note is shown.
+const NOTE_SHOWN: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 struct Links {
     /// State and detail of each connection.
     by_name: BTreeMap<String, (FeedState, String)>,
     log_failure: Option<String>,
-    note: Option<String>,
+    note: Option<(String, Instant)>,
 }
 
 /// The board of one venue.
@@ -89,9 +92,9 @@ impl Board {
         }
     }
 
-    /// Something a human should read, until the next one.
+    /// Something a human should read: for [`NOTE_SHOWN`], or until the next one.
     pub(crate) fn note(&self, text: String) {
-        self.links().note = Some(text);
+        self.links().note = Some((text, Instant::now()));
         self.changed.notify_one();
     }
 
@@ -159,8 +162,9 @@ impl Links {
         }
         let worst = self.by_name.iter().max_by_key(|(_, (state, _))| severity(*state));
         let Some((name, (state, detail))) = worst else { return (FeedState::Connecting, String::new()) };
-        let text = match (&self.note, detail.is_empty()) {
-            (Some(note), true) => note.clone(),
+        let note = self.note.as_ref().filter(|(_, since)| since.elapsed() < NOTE_SHOWN);
+        let text = match (note, detail.is_empty()) {
+            (Some((note, _)), true) => note.clone(),
             (None, true) => String::new(),
             (_, false) => format!("{name}: {detail}"),
         };
@@ -220,6 +224,17 @@ mod tests {
         let board = board();
         board.set_link("ws-0", FeedState::Down, &"é".repeat(500));
         assert!(board.status(1, false).detail.len() <= DETAIL_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_is_shown_for_a_while() {
+        let board = board();
+        board.set_link("ws-0", FeedState::Live, "");
+        board.note("the venue is slow".into());
+        tokio::time::advance(NOTE_SHOWN - Duration::from_secs(1)).await;
+        assert_eq!(board.status(1, false).detail, "the venue is slow");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(board.status(1, false).detail, "");
     }
 
     #[tokio::test(start_paused = true)]

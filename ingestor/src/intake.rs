@@ -115,17 +115,14 @@ impl Intake {
         loop {
             tokio::select! {
                 biased;
+                // First, or a busy symbol would keep the candles of a quiet one open. What waits in the queue arrived after
+                // the last proof, so a heartbeat claims nothing about it.
+                _ = timer.tick() => self.beat().await?,
                 count = items.recv_many(&mut taken, self.batch) => {
                     if count == 0 {
                         return Ok(());
                     }
                     self.take(&mut taken).await?;
-                }
-                _ = timer.tick() => {
-                    // Only when nothing waits: what waits may be older than what was proven.
-                    if items.is_empty() {
-                        self.beat().await?;
-                    }
                 }
             }
         }
@@ -165,21 +162,27 @@ impl Intake {
         metrics.frames.inc_by(inputs.len() as u64);
         metrics.frame_bytes.inc_by(inputs.iter().map(|input| input.payload.len() as u64).sum());
         let mut decoded = Decoded::default();
+        let mut latest_with_data = None;
         for (index, (session, input)) in sessions.iter().zip(&inputs).enumerate() {
             let normaliser = self.sessions.entry(*session).or_default();
             let frame = (index, &input.payload[..], input.receive_time_ns);
+            let before = decoded.ticks.len() + decoded.quotes.len();
+            let subscribed_before = std::mem::take(&mut decoded.subscribed);
             normaliser.frame(adapter.as_ref(), self.rules, frame, &mut decoded);
+            if decoded.subscribed || decoded.ticks.len() + decoded.quotes.len() > before {
+                latest_with_data = latest_with_data.max(Some(*session));
+            }
+            decoded.subscribed |= subscribed_before;
         }
         self.store.decoded(&decoded, &inputs, &raw).await?;
         self.note(&decoded, &inputs);
         for (session, input) in sessions.iter().zip(&inputs) {
             self.prove(*session, input.receive_time_ns);
         }
-        let brought_data = decoded.subscribed || !decoded.ticks.is_empty() || !decoded.quotes.is_empty();
-        if let (true, Some(last)) = (brought_data, sessions.last()) {
+        if let Some(latest) = latest_with_data {
             let news = |seen: &mut SessionNumber| {
-                let later = *last > *seen;
-                *seen = (*seen).max(*last);
+                let later = latest > *seen;
+                *seen = (*seen).max(latest);
                 later
             };
             self.data_seen.send_if_modified(news);

@@ -15,6 +15,8 @@ use venues::{Adapter, Answer, RestError, RestRequest};
 
 /// Tries of one request that fails in a way that may pass.
 const TRIES: u32 = 4;
+/// Times that a venue may ask for patience before one request is given up.
+const REFUSALS: u32 = 10;
 /// Largest part of an answer in one record.
 const RAW_PART_BYTES: usize = 3 << 20;
 
@@ -111,25 +113,29 @@ impl RestClient {
     pub(crate) async fn fetch(&self, request: &RestRequest, terms: Terms) -> Result<Fetched, FetchError> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         let mut tries = 0;
+        let mut refusals = 0;
         loop {
             self.wait_turn(request.weight, terms).await?;
-            tries += 1;
             let failure = match self.try_once(request, terms).await? {
                 Ok(fetched) => return Ok(fetched),
                 Err(failure) => failure,
             };
             tracing::debug!(venue = %self.writer.board().venue(), path = request.path_and_query, %failure, "REST request failed");
             match failure {
-                // The limiter holds the next try back; it does not count.
-                RestError::RateLimited { .. } | RestError::Banned { .. } => {}
+                // The limiter holds the next try back.
+                RestError::RateLimited { .. } | RestError::Banned { .. } if refusals < REFUSALS => refusals += 1,
+                RestError::RateLimited { .. } | RestError::Banned { .. } => {
+                    return Err(FetchError::Failed(failure.to_string()));
+                }
                 RestError::UnknownSymbol => return Err(FetchError::UnknownSymbol),
                 RestError::Forbidden { message } | RestError::Fatal { message, .. } => {
                     return Err(FetchError::Refused(message));
                 }
-                RestError::Retryable { message, status } if tries >= TRIES => {
+                RestError::Retryable { message, status } if tries + 1 >= TRIES => {
                     return Err(FetchError::Failed(format!("status {status}: {message}")));
                 }
                 RestError::Retryable { .. } => {
+                    tries += 1;
                     let wait = backoff.next_wait(&mut rand::rng());
                     self.sleep(wait).await?;
                 }

@@ -215,6 +215,31 @@ async fn a_frame_over_the_limit_ends_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_old_connection_is_replaced_without_missing_a_trade() {
+    let (place, log) = (Place::open("BINANCE").await, TestLog::open());
+    let config = with(place.config(), |c| c.timing.connection_age = Duration::from_millis(400));
+    let running = Running::start(config, &log.log).await;
+    place.subscribed().await;
+    let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
+    let mut sent = 0;
+    // Trades all the time, until the connection was replaced twice.
+    let replaced = async {
+        while place.server.connections().ever < 3 {
+            place.server.trade(&place.symbol, 1);
+            sent += 1;
+            ticks.until("the next trade", |view| (view.ids(&place.key()).len() >= sent).then_some(())).await;
+        }
+    };
+    within("two replacements", replaced).await;
+    assert_eq!(ticks.ids(&place.key()), place.all_ids());
+    assert!(sent > 3);
+    let feed = running.feed();
+    assert_eq!((feed.reconnects, feed.gaps, feed.repaired_trades), (0, 0, 0), "{feed:?}");
+    assert!(ticks.ticks(&place.key()).iter().all(|tick| !tick.repaired));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_venue_that_refuses_is_tried_with_growing_waits_and_shown_as_down() {
     let (place, log) = (Place::open("BINANCE").await, TestLog::open());
     place.server.refuse(true);

@@ -136,6 +136,9 @@ durations! {
         catch_up_after = 3_000,
         /// After a pause: the longest time that is fetched where ids do not tell what is missing.
         catch_up_longest = 21_600_000,
+        /// After the first trade ever of a symbol: when the venue's candles and trades of the time before are fetched, so that
+        /// the candles in which the feed began are whole.
+        start_fetch_after = 2_000,
         /// Between two looks at the instruments of a venue.
         instruments_every = 3_600_000,
         /// For one REST answer.

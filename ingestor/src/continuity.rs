@@ -2,6 +2,9 @@
 //!
 //! With contiguous ids the first trade after a reconnect shows what was missed. When none comes for a while, and always
 //! where ids tell nothing, the time since the last known trade is fetched and the aggregator drops what it already has.
+//!
+//! The first trade ever of a symbol lies somewhere in its minute, its hour and its day: what happened before it is fetched
+//! once.
 
 use crate::gaps::{GapLimits, GapTracker, Hole, Observed, RepairOutcome};
 use proto::Symbol;
@@ -19,6 +22,11 @@ pub(crate) enum Repair {
         /// Event time of the last known trade.
         from_ns: u64,
     },
+    /// What happened before the first trade that the log holds.
+    Start {
+        /// Event time of that trade.
+        first_ns: u64,
+    },
 }
 
 /// Bounds and times of the continuity check.
@@ -29,6 +37,15 @@ pub(crate) struct ContinuityLimits {
     pub(crate) catch_up_after: Duration,
     /// Longest time that is fetched after a pause; older trades are given up.
     pub(crate) catch_up_longest: Duration,
+    /// How long after the first trade the time before it is fetched.
+    pub(crate) start_fetch_after: Duration,
+}
+
+/// Whether the log holds what happened before the first trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Known,
+    Wanted { first_ns: u64, due_ns: u64, attempts: u32, in_repair: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +60,7 @@ enum Link {
 struct SymbolState {
     last_event_ns: u64,
     link: Link,
+    start: Start,
 }
 
 /// The state of all symbols of a venue.
@@ -66,8 +84,17 @@ impl Continuity {
         self.symbol(symbol).link = Link::Doubtful { from_ns, due_ns: None, in_repair: false };
     }
 
+    /// The log holds the first trades of a symbol, but not what happened before them.
+    pub(crate) fn recall_start(&mut self, symbol: &Symbol, first_ns: u64, now_ns: u64) {
+        let due_ns = now_ns.saturating_add(nanos(self.limits.start_fetch_after));
+        self.symbol(symbol).start = Start::Wanted { first_ns, due_ns, attempts: 0, in_repair: false };
+    }
+
     /// A trade came from the live feed.
     pub(crate) fn live(&mut self, symbol: &Symbol, trade_id: &str, event_time_ns: u64, now_ns: u64) -> Observed {
+        if !self.symbols.contains_key(symbol) {
+            self.recall_start(symbol, event_time_ns, now_ns);
+        }
         let observed = self.note(symbol, trade_id, event_time_ns, now_ns);
         if self.ids == TradeIds::Contiguous {
             // The tracker now knows exactly what is missing. A fetch that runs may go on; it does no harm.
@@ -82,7 +109,11 @@ impl Continuity {
     }
 
     fn symbol(&mut self, symbol: &Symbol) -> &mut SymbolState {
-        self.symbols.entry(symbol.clone()).or_insert(SymbolState { last_event_ns: 0, link: Link::Sound })
+        self.symbols.entry(symbol.clone()).or_insert(SymbolState {
+            last_event_ns: 0,
+            link: Link::Sound,
+            start: Start::Known,
+        })
     }
 
     fn note(&mut self, symbol: &Symbol, trade_id: &str, event_time_ns: u64, now_ns: u64) -> Observed {
@@ -132,6 +163,12 @@ impl Continuity {
                 *in_repair = true;
                 due.push((symbol.clone(), Repair::Since { from_ns: (*from_ns).max(earliest_ns) }));
             }
+            if let Start::Wanted { first_ns, due_ns, in_repair: in_repair @ false, .. } = &mut state.start
+                && *due_ns <= now_ns
+            {
+                *in_repair = true;
+                due.push((symbol.clone(), Repair::Start { first_ns: *first_ns }));
+            }
         }
         due
     }
@@ -142,7 +179,11 @@ impl Continuity {
             Link::Doubtful { due_ns, in_repair: false, .. } => due_ns,
             _ => None,
         });
-        links.chain(self.tracker.next_due_ns()).min()
+        let starts = self.symbols.values().filter_map(|state| match state.start {
+            Start::Wanted { due_ns, in_repair: false, .. } => Some(due_ns),
+            _ => None,
+        });
+        links.chain(starts).chain(self.tracker.next_due_ns()).min()
     }
 
     /// Says how a repair ended. Returns how many trades were given up.
@@ -163,10 +204,27 @@ impl Continuity {
                 }
                 0
             }
+            Repair::Start { .. } => {
+                let limits = self.limits.gaps;
+                if let Some(state) = self.symbols.get_mut(symbol)
+                    && let Start::Wanted { due_ns, attempts, in_repair, .. } = &mut state.start
+                {
+                    *attempts += u32::from(outcome != RepairOutcome::NotAsked);
+                    if outcome == RepairOutcome::NotAsked
+                        || (outcome == RepairOutcome::Failed && *attempts < limits.attempts)
+                    {
+                        let wait = limits.retry.saturating_mul(8 << (*attempts).min(8));
+                        (*due_ns, *in_repair) = (now_ns.saturating_add(nanos(wait)), false);
+                    } else {
+                        state.start = Start::Known;
+                    }
+                }
+                0
+            }
         }
     }
 
-    /// True if nothing is known or suspected to be missing.
+    /// True if nothing is known or suspected to be missing since the first trade.
     pub(crate) fn is_complete(&self, symbol: &Symbol) -> bool {
         self.symbols.get(symbol).is_none_or(|state| state.link == Link::Sound) && !self.tracker.is_incomplete(symbol)
     }
@@ -204,6 +262,7 @@ mod tests {
             },
             catch_up_after: Duration::from_secs(5),
             catch_up_longest: Duration::from_secs(3600),
+            start_fetch_after: Duration::from_secs(1_000_000),
         }
     }
 
@@ -303,5 +362,38 @@ mod tests {
         continuity.disconnected(&[btc()]);
         continuity.connected(&[btc()], T);
         assert!(continuity.due(T).is_empty() && continuity.is_complete(&btc()));
+    }
+
+    #[test]
+    fn what_was_before_the_first_trade_is_wanted_until_the_venue_answered() {
+        let start = ContinuityLimits { start_fetch_after: Duration::from_secs(2), ..limits() };
+        let mut continuity = Continuity::new(TradeIds::Contiguous, start);
+        continuity.live(&btc(), "10", T, T);
+        continuity.live(&btc(), "11", T + S, T + S);
+        assert_eq!(continuity.next_due_ns(), Some(T + 2 * S));
+        assert_eq!(continuity.due(T + S), []);
+        let wanted = (btc(), Repair::Start { first_ns: T });
+        assert_eq!(continuity.due(T + 2 * S), std::slice::from_ref(&wanted));
+        assert_eq!(continuity.due(T + 2 * S), [], "handed out once");
+        // A venue that cannot be asked costs no attempt; one that answers nonsense does.
+        for (outcome, tries) in [(RepairOutcome::NotAsked, 5), (RepairOutcome::Failed, 2)] {
+            for _ in 0..tries {
+                continuity.finished(&btc(), &wanted.1, outcome, T);
+                assert_eq!(continuity.due(T + 1_000 * S), std::slice::from_ref(&wanted));
+            }
+        }
+        continuity.finished(&btc(), &wanted.1, RepairOutcome::Failed, T);
+        assert_eq!(continuity.due(T + 10_000 * S), [], "given up");
+        assert!(continuity.is_complete(&btc()));
+    }
+
+    #[test]
+    fn a_recalled_symbol_is_asked_for_its_start_only_if_the_log_lacks_it() {
+        let mut continuity = Continuity::new(TradeIds::Contiguous, limits());
+        continuity.recall(&btc(), "10", T, T + S);
+        continuity.live(&btc(), "11", T + S, T + S);
+        assert_eq!(continuity.next_due_ns(), None);
+        continuity.recall_start(&btc(), T, T + S);
+        assert_eq!(continuity.due(T + 2_000_000 * S), [(btc(), Repair::Start { first_ns: T })]);
     }
 }

@@ -70,6 +70,8 @@ pub(crate) enum Observed {
 pub(crate) enum RepairOutcome {
     /// The venue answered; what is still missing may come with the next try.
     Answered,
+    /// The venue answered something that cannot be used.
+    Failed,
     /// The venue no longer has the trades.
     Gone,
     /// The venue could not be asked; this try does not count.

@@ -4,7 +4,7 @@ use crate::intake::SharedContinuity;
 use eventlog::{EventLog, Start};
 use proto::market::{Source, Tick};
 use proto::{Envelope, EventType, LogTopic, Symbol, Venue, wire};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -27,6 +27,8 @@ pub(crate) async fn recall(
     let wanted: BTreeSet<String> = symbols.iter().map(|symbol| LogTopic::key(venue, symbol)).collect();
     let Some(info) = log.topics().await?.into_iter().find(|info| info.spec.name == name) else { return Ok(0) };
     let mut recalled = 0;
+    // Event time of the first trade of each symbol whose whole past is here, unless the time before it was fetched.
+    let mut first: HashMap<Symbol, Option<u64>> = HashMap::new();
     for (number, partition) in (0u32..).zip(&info.partitions) {
         let start = partition.low.max(partition.high.saturating_sub(records));
         let mut reader = log.reader(name, number, Start::Offset(start)).await?;
@@ -38,6 +40,9 @@ pub(crate) async fn recall(
             for stored in chunk {
                 if std::str::from_utf8(&stored.key).is_ok_and(|key| wanted.contains(key)) {
                     let ticks = ticks_of(&stored.value);
+                    if start == 0 {
+                        note_start(&stored.value, &ticks, &mut first);
+                    }
                     recalled += ticks.len() as u64;
                     continuity.with(|continuity| {
                         for tick in &ticks {
@@ -48,7 +53,23 @@ pub(crate) async fn recall(
             }
         }
     }
+    for (symbol, first_ns) in first {
+        if let Some(first_ns) = first_ns {
+            continuity.with(|continuity| continuity.recall_start(&symbol, first_ns, now_ns));
+        }
+    }
     Ok(recalled)
+}
+
+fn note_start(value: &[u8], ticks: &[Tick], first: &mut HashMap<Symbol, Option<u64>>) {
+    if let Some(tick) = ticks.first() {
+        first.entry(tick.symbol.clone()).or_insert(Some(tick.event_time_ns));
+    } else if let Ok(envelope) = Envelope::decode(value)
+        && let Ok(seed) = envelope.message::<wire::OhlcBatch>(EventType::OhlcBatch)
+        && let Ok(symbol) = seed.symbol.parse()
+    {
+        first.insert(symbol, None);
+    }
 }
 
 /// The trades of a record that belong to the live series. What cannot be read is somebody else's problem: the aggregator

@@ -91,7 +91,12 @@ impl VenueTask {
         };
         let continuity = Continuity::new(
             profile.trade_ids,
-            ContinuityLimits { gaps, catch_up_after: timing.catch_up_after, catch_up_longest: timing.catch_up_longest },
+            ContinuityLimits {
+                gaps,
+                catch_up_after: timing.catch_up_after,
+                catch_up_longest: timing.catch_up_longest,
+                start_fetch_after: timing.start_fetch_after,
+            },
         );
         Ok(Self {
             entry: entry.clone(),

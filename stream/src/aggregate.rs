@@ -1,14 +1,15 @@
 //! The aggregator of one partition: dedup and candles of all its keys. Pure: no clock, no I/O, no randomness, so that
 //! the same records give the same updates after every restart.
 
-use crate::content::Print;
+use crate::content::{Content, Print};
 use crate::coverage::Coverage;
 use crate::dedup::{DedupLimits, Seen};
 use crate::encoding::{CorruptState, Reader, Writer};
-use crate::key_state::{KeyState, LEVELS, Lateness, OpenWindow};
+use crate::key_state::{KeyState, LEVELS, Lateness, OpenWindow, Seeding};
 use crate::trade::Trade;
 use crate::update::{KeyId, Ticker, Update};
-use proto::{Symbol, Venue};
+use proto::market::Candle;
+use proto::{Interval, Symbol, Venue};
 use std::collections::HashMap;
 
 /// What the updates depend on besides the records. It is part of the state: changed settings take effect only behind the
@@ -196,6 +197,20 @@ impl Aggregator {
     /// feed did become whole if that reaches back to their start.
     pub fn fetched(&mut self, key: KeyId, from_ns: u64, to_ns: u64, out: &mut Vec<Update>) {
         self.keys[key.0 as usize].fetched(from_ns, to_ns, out);
+    }
+
+    /// Takes the venue's closed candles of `range_ns`, a time before the feed of the key began.
+    pub fn seed(
+        &mut self,
+        key: KeyId,
+        interval: Interval,
+        range_ns: (u64, u64),
+        candles: &[Candle],
+        out: &mut Vec<Update>,
+    ) -> Seeding {
+        let Some(index) = Interval::ALL.iter().position(|known| *known == interval) else { return Seeding::Refused };
+        let parts: Vec<_> = candles.iter().map(|candle| (candle.open_time_ns, Content::of_candle(candle))).collect();
+        self.keys[key.0 as usize].seed(index, range_ns, &parts, out)
     }
 
     /// Reports what late trades changed without waiting for the next second of the watermark.

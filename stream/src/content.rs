@@ -3,6 +3,7 @@
 use crate::encoding::{CorruptState, Reader, Writer};
 use crate::trade::Trade;
 use proto::Decimal;
+use proto::market::Candle;
 
 /// Largest size and notional value of one trade, in units of 10^-18: 10^15. A day of the largest trades then still fits
 /// 128 bits, so no sum here can overflow.
@@ -110,11 +111,38 @@ pub struct Content {
     pub trades: u64,
     /// True if any of the trades was fetched.
     pub repaired: bool,
+    /// True if a venue's candle without a number of trades is in here: `trades` then only says that there is something.
+    pub uncounted: bool,
+    /// True if a venue's candle without a quote volume is in here.
+    pub unvalued: bool,
 }
 
 impl Content {
     /// Bytes of [`Content::encode`].
-    pub(crate) const BYTES: usize = 4 * 8 + 6 * 16 + 8 + 1;
+    pub(crate) const BYTES: usize = 4 * 8 + 6 * 16 + 8 + 3;
+
+    /// What a venue's closed candle says about its window; nothing if nothing was traded.
+    #[must_use]
+    pub fn of_candle(candle: &Candle) -> Self {
+        if candle.volume <= Decimal::ZERO {
+            return Self::default();
+        }
+        let end_us = (candle.open_time_ns + candle.interval.nanos()) / 1000 - 1;
+        Self {
+            first: Place { time_us: candle.open_time_ns / 1000, rank: 0 },
+            last: Place { time_us: end_us, rank: u64::MAX },
+            open: candle.open.units(),
+            high: candle.high.units(),
+            low: candle.low.units(),
+            close: candle.close.units(),
+            volume: candle.volume.units(),
+            quote_volume: candle.quote_volume.units(),
+            trades: candle.trades.max(1),
+            repaired: true,
+            uncounted: candle.trades == 0,
+            unvalued: candle.quote_volume == Decimal::ZERO,
+        }
+    }
 
     /// Nothing yet.
     #[must_use]
@@ -136,6 +164,8 @@ impl Content {
             quote_volume: print.notional,
             trades: 1,
             repaired: print.repaired,
+            uncounted: false,
+            unvalued: false,
         });
     }
 
@@ -163,6 +193,8 @@ impl Content {
         self.quote_volume = self.quote_volume.saturating_add(other.quote_volume);
         self.trades += other.trades;
         self.repaired |= other.repaired;
+        self.uncounted |= other.uncounted;
+        self.unvalued |= other.unvalued;
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
@@ -175,6 +207,8 @@ impl Content {
         }
         out.u64(self.trades);
         out.bool(self.repaired);
+        out.bool(self.uncounted);
+        out.bool(self.unvalued);
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Self, CorruptState> {
@@ -189,6 +223,8 @@ impl Content {
             quote_volume: input.i128()?,
             trades: input.u64()?,
             repaired: input.bool()?,
+            uncounted: input.bool()?,
+            unvalued: input.bool()?,
         })
     }
 }

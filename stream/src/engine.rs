@@ -8,10 +8,10 @@ use crate::candle_book::{BookEvent, complete};
 use crate::checkpoint::{Positions, State, encode_state};
 use crate::dead_letter::DeadLetter;
 use crate::flush::{Flush, Pending, Trigger};
-use crate::key_state::{LEVELS, OpenWindow};
+use crate::key_state::{LEVELS, OpenWindow, Seeding};
 use crate::live::{Live, LiveId, SnapshotWanted};
 use crate::metrics::StreamMetrics;
-use crate::record::{Decoded, FetchedTicks, HistoryEnd, Input, Rejected};
+use crate::record::{Decoded, FetchedTicks, HistoryEnd, Input, Rejected, Seed};
 use crate::trade::Trade;
 use crate::update::{KeyId, Ticker, Trust, Update};
 use crate::venue_marks::{Mark, Series, VenueMarks};
@@ -139,6 +139,7 @@ impl Engine {
                 self.heartbeat(source, &ticker, (event_time_ns, written_at_ns), end_of_stream);
             }
             Some(Input::Candles { candles, end }) => self.candles(source, candles, end),
+            Some(Input::Seed(seed)) => self.seed(source, seed, (&key, &value)),
             Some(Input::Quote(_)) | None => {}
         }
         self.positions.insert((source.topic, source.partition), source.offset + 1);
@@ -239,6 +240,28 @@ impl Engine {
         }
         if let Some(end) = end {
             self.history_end(end);
+        }
+    }
+
+    /// Candles of the time before a feed began: rows of their own, and parts of the windows that contain them.
+    fn seed(&mut self, source: Source, seed: Seed, record: (&Bytes, &Bytes)) {
+        let Some((partition, id)) = self.key(source, &seed.ticker) else { return };
+        let aggregator = &mut self.partitions[partition];
+        match aggregator.seed(id, seed.interval, seed.range_ns, &seed.candles, &mut self.updates) {
+            Seeding::Taken => {
+                self.candles(source, seed.candles, None);
+                self.take_updates(source);
+            }
+            Seeding::Known => {}
+            Seeding::Refused if self.cuts.in_candles(source) => {}
+            Seeding::Refused => {
+                let (from_ns, to_ns) = seed.range_ns;
+                let detail = format!(
+                    "candles of {from_ns} to {to_ns}: trades of this time are here, or a time between is missing"
+                );
+                let rejected = Rejected { reason: "out_of_range", detail, row: None };
+                self.reject(source.topic, record.0, rejected, record.1);
+            }
         }
     }
 

@@ -54,6 +54,21 @@ pub(crate) struct KeyState {
     pub(crate) verify_until_ns: u64,
     /// From when on trades are known.
     pub(crate) coverage: Coverage,
+    /// Of the time from here on …
+    seeded_from_ns: u64,
+    /// … to here the venue's candles are in the longer windows; 0 if of none.
+    seeded_until_ns: u64,
+}
+
+/// What became of the venue's candles of the time before a feed began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeding {
+    /// They are in the windows that contain them.
+    Taken,
+    /// They were there before.
+    Known,
+    /// They would count trades twice, leave a hole, or be part of no longer window.
+    Refused,
 }
 
 impl KeyState {
@@ -68,13 +83,75 @@ impl KeyState {
             trusted_from_ns: 0,
             verify_until_ns: 0,
             coverage: Coverage::unknown(),
+            seeded_from_ns: 0,
+            seeded_until_ns: 0,
+        }
+    }
+
+    /// Adds the venue's candles of one interval (by its index) for a time before the feed began to all windows that
+    /// contain them, so that those are whole. All of the range or nothing: it must touch what was seeded before, and hold no
+    /// trade of ours.
+    pub(crate) fn seed(
+        &mut self,
+        index: usize,
+        range_ns: (u64, u64),
+        parts: &[(u64, Content)],
+        out: &mut Vec<Update>,
+    ) -> Seeding {
+        let (from_ns, to_ns) = range_ns;
+        if self.seeded_from_ns <= from_ns && to_ns <= self.seeded_until_ns {
+            return Seeding::Known;
+        }
+        let touches = self.seeded_until_ns == 0 || to_ns == self.seeded_from_ns || from_ns == self.seeded_until_ns;
+        let ours = self.levels[..=index].iter().any(|level| level.any_between(from_ns, to_ns));
+        if !touches || ours || index + 1 >= LEVELS {
+            return Seeding::Refused;
+        }
+        for (open_time_ns, content) in parts {
+            for longer in index + 1..LEVELS {
+                let level = &mut self.levels[longer];
+                let open_time_ns = level.open_time(*open_time_ns);
+                if level.is_gone(open_time_ns) {
+                    continue;
+                }
+                let over = level.end(open_time_ns) <= self.closed_until_ns;
+                let window = level.at_or_new(open_time_ns, self.closed_until_ns);
+                window.content.merge(content);
+                if !over {
+                    break;
+                }
+                mark_dirty(window, longer, &mut self.dirty);
+            }
+        }
+        if self.seeded_until_ns == 0 {
+            (self.seeded_from_ns, self.seeded_until_ns) = range_ns;
+        }
+        self.seeded_from_ns = self.seeded_from_ns.min(from_ns);
+        self.seeded_until_ns = self.seeded_until_ns.max(to_ns);
+        self.fetched(from_ns, to_ns, out);
+        self.settle(out);
+        Seeding::Taken
+    }
+
+    const fn is_seeded(&self, time_ns: u64) -> bool {
+        self.seeded_from_ns <= time_ns && time_ns < self.seeded_until_ns
+    }
+
+    /// A trade of a time of which the venue's candles are in the windows: those that began before stay as they are, and
+    /// the others are made from the lake.
+    fn place_seeded(&self, time_ns: u64, out: &mut Vec<Update>) {
+        for (index, level) in self.levels.iter().enumerate() {
+            let open_time_ns = level.open_time(time_ns);
+            if level.end(open_time_ns) <= self.closed_until_ns.min(self.seeded_until_ns) {
+                out.push(self.unknown(index, open_time_ns));
+            }
         }
     }
 
     /// Adds a trade that is certainly new.
     #[inline]
     pub(crate) fn place(&mut self, time_ns: u64, print: &Print, out: &mut Vec<Update>) -> Lateness {
-        if time_ns < self.closed_until_ns {
+        if time_ns < self.closed_until_ns || time_ns < self.seeded_until_ns {
             return self.place_late(time_ns, print, out);
         }
         let (open_time_ns, closed_until_ns) = (time_ns - time_ns % SECOND, self.closed_until_ns);
@@ -87,6 +164,10 @@ impl KeyState {
     }
 
     fn place_late(&mut self, time_ns: u64, print: &Print, out: &mut Vec<Update>) -> Lateness {
+        if self.is_seeded(time_ns) {
+            self.place_seeded(time_ns, out);
+            return Lateness::TooLate;
+        }
         let mut lateness = Lateness::Late;
         for index in 0..LEVELS {
             let level = &mut self.levels[index];
@@ -109,6 +190,9 @@ impl KeyState {
 
     /// A trade that may be a duplicate: none of its windows is known any more.
     pub(crate) fn taint(&mut self, time_ns: u64, out: &mut Vec<Update>) {
+        if self.is_seeded(time_ns) {
+            return self.place_seeded(time_ns, out);
+        }
         for index in 0..LEVELS {
             let level = &mut self.levels[index];
             let open_time_ns = level.open_time(time_ns);
@@ -278,6 +362,8 @@ impl KeyState {
         for time_ns in [self.newest_ns, self.closed_until_ns, self.trusted_from_ns, self.verify_until_ns] {
             out.u64(time_ns);
         }
+        out.u64(self.seeded_from_ns);
+        out.u64(self.seeded_until_ns);
         self.coverage.encode(out);
         self.dedup.encode(out);
         out.count(self.dirty.len());
@@ -296,6 +382,8 @@ impl KeyState {
             closed_until_ns: input.u64()?,
             trusted_from_ns: input.u64()?,
             verify_until_ns: input.u64()?,
+            seeded_from_ns: input.u64()?,
+            seeded_until_ns: input.u64()?,
             ..Self::new(id)
         };
         state.coverage = Coverage::decode(input)?;

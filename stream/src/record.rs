@@ -30,8 +30,23 @@ pub enum Input {
         /// Set on the last part of an answer.
         end: Option<HistoryEnd>,
     },
+    /// The venue's candles of the time before a feed began.
+    Seed(Seed),
     /// Best bid and ask.
     Quote(Quote),
+}
+
+/// The venue's closed candles of a time before the first trade of a feed: what makes the windows whole in which it began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seed {
+    /// Whose.
+    pub ticker: Ticker,
+    /// Length of the candles.
+    pub interval: Interval,
+    /// Start of the time that they cover, and its end.
+    pub range_ns: (u64, u64),
+    /// Ascending; none where nothing was traded.
+    pub candles: Vec<Candle>,
 }
 
 /// Fetched trades of one ticker.
@@ -103,6 +118,7 @@ pub fn decode(topic: LogTopic, key: &[u8], value: &[u8]) -> Decoded {
         (LogTopic::NormTick, EventType::Tick) => tick(key, &envelope),
         (LogTopic::NormTick, EventType::TickBatch) => tick_batch(key, &envelope),
         (LogTopic::NormTick, EventType::Heartbeat) => heartbeat(key, &envelope),
+        (LogTopic::NormTick, EventType::OhlcBatch) => seed(key, &envelope),
         (LogTopic::NormOhlc, EventType::OhlcBatch) => candle_batch(key, &envelope),
         (LogTopic::NormQuote, EventType::Quote) => quote(key, &envelope),
         (_, other) => Err(("unknown_type", format!("{} on {topic}", other.name()))),
@@ -232,8 +248,40 @@ fn tick_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
     Ok(Decoded { input: Some(Input::Ticks(FetchedTicks { ticker, ticks, answer, complete, end })), rejected })
 }
 
-fn candle_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
+/// All or nothing: of a part of the candles no longer window is whole.
+fn seed(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
     let batch: wire::OhlcBatch = message(envelope)?;
+    let range_ns = (batch.from_ns, batch.to_ns);
+    let decoded = candles(key, batch)?;
+    if let Some(rejected) = decoded.rejected.into_iter().next() {
+        return Err((rejected.reason, rejected.detail));
+    }
+    let Some(Input::Candles { candles, end: Some(HistoryEnd { ticker, interval: Some(interval), .. }) }) =
+        decoded.input
+    else {
+        return Err(("malformed", "last: must be set, as a seed is one record".to_owned()));
+    };
+    let (from_ns, to_ns) = range_ns;
+    let length = interval.nanos();
+    if !proto::market::valid_time(from_ns) || to_ns <= from_ns || from_ns % length != 0 || to_ns % length != 0 {
+        return Err((
+            "out_of_range",
+            "from_ns, to_ns: must be a range of whole intervals between 2001 and 2262".to_owned(),
+        ));
+    }
+    let ascending = candles.windows(2).all(|pair| pair[0].open_time_ns < pair[1].open_time_ns);
+    let inside = candles.iter().all(|c| c.closed && from_ns <= c.open_time_ns && c.open_time_ns < to_ns);
+    if !ascending || !inside {
+        return Err(("out_of_range", "candles: must be closed, ascending and within from_ns to to_ns".to_owned()));
+    }
+    Ok(Decoded { input: Some(Input::Seed(Seed { ticker, interval, range_ns, candles })), rejected: Vec::new() })
+}
+
+fn candle_batch(key: &[u8], envelope: &Envelope) -> Result<Decoded, Refusal> {
+    candles(key, message(envelope)?)
+}
+
+fn candles(key: &[u8], batch: wire::OhlcBatch) -> Result<Decoded, Refusal> {
     check_key(key, &batch.venue, &batch.symbol)?;
     let ticker = ticker(&batch.venue, &batch.symbol)?;
     let interval = Interval::from_seconds(batch.interval_s).map_err(|error| ("out_of_range", error.to_string()))?;

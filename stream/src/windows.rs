@@ -64,6 +64,15 @@ impl Level {
         self.windows.back_mut().filter(|window| window.open_time_ns == open_time_ns)
     }
 
+    /// True if a window that opens in `from_ns..to_ns` holds something.
+    pub(crate) fn any_between(&self, from_ns: u64, to_ns: u64) -> bool {
+        let first = self.windows.partition_point(|window| window.open_time_ns < from_ns);
+        self.windows
+            .range(first..)
+            .take_while(|window| window.open_time_ns < to_ns)
+            .any(|window| !window.content.is_empty())
+    }
+
     pub(crate) fn at(&mut self, open_time_ns: u64) -> Option<&mut Window> {
         let index = self.windows.binary_search_by_key(&open_time_ns, |window| window.open_time_ns).ok()?;
         self.windows.get_mut(index)

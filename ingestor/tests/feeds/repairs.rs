@@ -1,7 +1,10 @@
 //! Holes in the feed, and venues that make it hard to fill them.
 
-use crate::rig::{LogView, Place, Running, TestLog, at_each, until};
-use proto::{EventType, LogTopic, wire};
+use crate::rig::{LogView, Place, Running, TestLog, VENUES, at_each, until};
+use proto::market::candles_of;
+use proto::{Decimal, EventType, LogTopic, wire};
+use service::clock::now_ns;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use testkit::venue_server::{Fault, Served};
 
@@ -116,7 +119,7 @@ async fn a_hole_larger_than_a_page_is_fetched_in_pages_within_the_budget() {
     // Coinbase allows 10 requests a second, of which 7 are for market data; a page has 1000 trades.
     let (place, log) = (Place::open("COINBASE").await, TestLog::open());
     let running = ready(&place, &log).await;
-    let now_ms = service::clock::now_ns() / 1_000_000;
+    let now_ms = now_ns() / 1_000_000;
     let ids = place.server.add_at(&place.symbol, 12_000, now_ms - 12_000, 1);
     place.server.deliver(&place.symbol, &[ids[0], ids[11_999]]);
     let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
@@ -132,11 +135,11 @@ async fn what_the_venue_no_longer_has_is_given_up_counted_and_shown() {
     // Binance futures show only the newest 1000 trades.
     let (place, log) = (Place::open("BINANCE-USDM").await, TestLog::open());
     let running = ready(&place, &log).await;
-    let now_ms = service::clock::now_ns() / 1_000_000;
+    let now_ms = now_ns() / 1_000_000;
     let ids = place.server.add_at(&place.symbol, 1_500, now_ms - 1_500, 1);
     place.server.deliver(&place.symbol, &[ids[0], ids[1_499]]);
     let mut ticks = LogView::of(&log.log, LogTopic::NormTick).await;
-    let newest: std::collections::BTreeSet<String> =
+    let newest: BTreeSet<String> =
         std::iter::once(ids[0]).chain(ids[500..].iter().copied()).map(|id| id.to_string()).collect();
     ticks.until_ids("the newest thousand", &place.key(), &newest).await;
     until("given up", || running.feed().detail.contains("499 trades of BTC/USDT could not be had")).await;
@@ -164,4 +167,90 @@ async fn trades_missed_while_the_process_was_away_are_found_from_the_log() {
         running.stop().await;
     })
     .await;
+}
+
+/// Interval, range and candles (open time, volume) of each seed in the log.
+fn seeds(view: &LogView) -> Vec<(u32, u64, u64, Vec<(u64, Decimal)>)> {
+    let seed = |seed: wire::OhlcBatch| {
+        let candles = candles_of(&seed).unwrap();
+        let rows = candles.iter().map(|candle| (candle.open_time_ns, candle.volume)).collect();
+        (seed.interval_s, seed.from_ns, seed.to_ns, rows)
+    };
+    view.messages::<wire::OhlcBatch>(EventType::OhlcBatch).into_iter().map(seed).collect()
+}
+
+#[tokio::test]
+async fn what_happened_before_the_first_trade_of_a_feed_is_fetched_once() {
+    at_each(&VENUES, async |venue| {
+        let (place, log) = (Place::open(venue).await, TestLog::open());
+        let mut config = place.config();
+        config.timing.start_fetch_after = Duration::ZERO;
+        // A trade every minute since the day began, and a feed that begins now.
+        const MINUTE_MS: u64 = 60_000;
+        let now_ms = now_ns() / 1_000_000;
+        let day_ms = now_ms - now_ms % (24 * 60 * MINUTE_MS);
+        let minutes = usize::try_from((now_ms - day_ms) / MINUTE_MS).unwrap();
+        place.server.add_at(&place.symbol, minutes, day_ms, MINUTE_MS);
+        // The first process ends before the venue answers; the next one asks again.
+        place.server.hold_rest(true);
+        let running = Running::start(config.clone(), &log.log).await;
+        if matches!(venue, "KRAKEN" | "OKX" | "COINBASE") {
+            place.server.hold_rest(false);
+        }
+        place.subscribed().await;
+        place.server.trade(&place.symbol, 1);
+        let mut view = LogView::of(&log.log, LogTopic::NormTick).await;
+        view.until("the first trade", |view| (!view.ticks(&place.key()).is_empty()).then_some(())).await;
+        let first_ms = view.ticks(&place.key())[0].event_time_ns / 1_000_000;
+        running.kill().await;
+        place.server.hold_rest(false);
+
+        let running = Running::start(config.clone(), &log.log).await;
+        let minute_ms = first_ms - first_ms % MINUTE_MS - MINUTE_MS;
+        let hour_ms = minute_ms - minute_ms % (60 * MINUTE_MS);
+        let began_ms = minute_ms - minute_ms % (24 * 60 * MINUTE_MS);
+        let expected: Vec<_> = [(60, hour_ms, minute_ms), (3_600, began_ms, hour_ms)]
+            .into_iter()
+            .filter(|(_, from_ms, to_ms)| from_ms < to_ms)
+            .map(|(seconds, from_ms, to_ms)| {
+                let candles = place.server.table().candles(&place.symbol, u64::from(seconds), from_ms, to_ms);
+                let rows = candles.iter().map(|candle| (candle.open_ms * 1_000_000, candle.volume)).collect();
+                (seconds, from_ms * 1_000_000, to_ms * 1_000_000, rows)
+            })
+            .collect();
+        let before = place.server.table().trades(&place.symbol).iter().filter(|t| t.time_ms < minute_ms).count();
+        let all: BTreeSet<String> = place.server.shown_ids(&place.symbol).into_iter().skip(before).collect();
+        let wanted = |view: &LogView| {
+            (seeds(view).len() >= expected.len() && all.is_subset(&view.ids(&place.key()))).then_some(())
+        };
+        view.until(&format!("{venue}: the time before"), wanted).await;
+        for seed in seeds(&view) {
+            assert!(expected.contains(&seed), "{venue}: {seed:?} is not of {expected:?}");
+        }
+        until("nothing is missing", || running.feed().detail.is_empty()).await;
+        running.stop().await;
+
+        // A third process knows that it was done.
+        let asked = place.server.served().len();
+        let before = seeds(&view).len();
+        let running = Running::start(config, &log.log).await;
+        place.server.wait_connections(|c| c.trades > 0).await;
+        place.server.trade(&place.symbol, 1);
+        view.until_ids(venue, &place.key(), &view_ids(&view, &place)).await;
+        running.stop().await;
+        view.refresh();
+        let candles = |served: &[Served]| served.iter().skip(asked).filter(|s| is_candles(s)).count();
+        assert_eq!((seeds(&view).len(), candles(&place.server.served())), (before, 0), "{venue}");
+    })
+    .await;
+}
+
+/// What the log holds and what the venue showed last.
+fn view_ids(view: &LogView, place: &Place) -> BTreeSet<String> {
+    view.ids(&place.key()).into_iter().chain(place.server.shown_ids(&place.symbol).pop()).collect()
+}
+
+fn is_candles(served: &Served) -> bool {
+    let path = served.path_and_query.to_lowercase();
+    ["kline", "candle", "ohlc"].iter().any(|word| path.contains(word))
 }

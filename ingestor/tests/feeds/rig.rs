@@ -65,6 +65,8 @@ impl Place {
         timing.gap_grace = ms(20);
         timing.gap_retry = ms(30);
         timing.catch_up_after = ms(150);
+        // Most tests look at what the feed does, not at what was before it.
+        timing.start_fetch_after = GUARD * 10;
         timing.status_every = ms(50);
         timing.lease = ms(600);
         timing.heartbeat_every = ms(50);

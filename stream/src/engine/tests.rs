@@ -159,6 +159,39 @@ async fn a_venue_candle_seals_its_window_for_late_trades() {
 }
 
 #[tokio::test]
+async fn a_seed_makes_rows_of_its_own_and_the_longer_windows_whole_once() {
+    let (mut engine, everybody) = engine(fresh(), Cuts::default());
+    let minute = Interval::M1.nanos();
+    let open = Interval::ALL[2].open_time(TIME);
+    let at = |minutes: u64| Candle { interval: Interval::M1, open_time_ns: open + minutes * minute, ..candle(0, true) };
+    let range_ns = (open, open + 2 * minute);
+    let seed = Input::Seed(Seed { ticker: ticker(), interval: Interval::M1, range_ns, candles: vec![at(0), at(1)] });
+    let trade = |id, minutes: u64, second: u64| {
+        let time = open + minutes * minute + second * SECOND;
+        Input::Tick(Tick { event_time_ns: time, receive_time_ns: time, ..tick(id, 0) })
+    };
+    feed(&mut engine, [trade(5, 3, 0), seed.clone(), trade(6, 4, 0), seed, trade(7, 5, 5)]);
+    let rows = engine.pending.rows.events.iter();
+    let venue = rows.clone().filter(|event| matches!(event, BookEvent::Venue(_))).count();
+    assert_eq!(venue, 2);
+    let whole: Vec<_> = rows
+        .filter_map(|event| match event {
+            BookEvent::Window(_, u) if u.interval == Interval::ALL[2] => Some((u.revision, u.content.trades)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(whole, [(0, 4)]);
+    assert!(everybody.0.lock().unwrap().iter().any(|topic| topic.ends_with("ohlc:300s")));
+    // Candles of a time of which trades were counted.
+    let again = (open + 2 * minute, open + 4 * minute);
+    feed(
+        &mut engine,
+        [Input::Seed(Seed { ticker: ticker(), interval: Interval::M1, range_ns: again, candles: vec![] })],
+    );
+    assert_eq!(engine.take_dead_letters().len(), 1);
+}
+
+#[tokio::test]
 async fn an_open_venue_candle_makes_our_rows_look_into_the_lake() {
     let (mut engine, _) = engine(fresh(), Cuts::default());
     let venue = Input::Candles { candles: vec![candle(0, false)], end: None };

@@ -102,6 +102,55 @@ fn a_bad_row_does_not_take_its_batch_along() {
     }
 }
 
+#[test]
+fn a_seed_is_taken_whole_or_refused() {
+    let minute = Interval::M1.nanos();
+    let from_ns = Interval::M1.open_time(TIME);
+    let candle = |at: u64| wire::Candle {
+        open_time_ns: from_ns + at * minute,
+        closed: true,
+        ..wire::Candle::from(&crate::update::candle(
+            &Ticker { venue: "SIM".parse().unwrap(), symbol: "BTC/USDT".parse().unwrap() },
+            Interval::M1,
+            from_ns,
+            &crate::content::Content { open: 2, high: 2, low: 2, close: 2, volume: 1, trades: 1, ..Default::default() },
+        ))
+    };
+    let seed = |change: fn(&mut wire::OhlcBatch)| {
+        let mut batch = wire::OhlcBatch {
+            venue: "SIM".to_owned(),
+            symbol: "BTC/USDT".to_owned(),
+            interval_s: 60,
+            candles: vec![candle(0), candle(2)],
+            last: true,
+            from_ns,
+            to_ns: from_ns + 4 * minute,
+            ..Default::default()
+        };
+        change(&mut batch);
+        decode(LogTopic::NormTick, b"SIM:BTC/USDT", &envelope(EventType::OhlcBatch, &batch))
+    };
+    match seed(|_| {}).input {
+        Some(Input::Seed(Seed { interval: Interval::M1, range_ns, candles, .. })) => {
+            assert_eq!((range_ns, candles.len()), ((from_ns, from_ns + 4 * minute), 2));
+        }
+        other => panic!("{other:?}"),
+    }
+    let refused: [(&str, fn(&mut wire::OhlcBatch)); 7] = [
+        ("malformed", |b| b.last = false),
+        ("out_of_range", |b| b.to_ns = b.from_ns),
+        ("out_of_range", |b| b.from_ns += 1),
+        ("out_of_range", |b| b.to_ns -= 2 * Interval::M1.nanos()),
+        ("out_of_range", |b| b.candles.reverse()),
+        ("out_of_range", |b| b.candles[0].closed = false),
+        ("missing_field", |b| b.candles[1].open = None),
+    ];
+    for (at, (reason, change)) in refused.into_iter().enumerate() {
+        let decoded = seed(change);
+        assert_eq!((decoded.input, decoded.rejected[0].reason), (None, reason), "case {at}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(key in proptest::collection::vec(any::<u8>(), 0..20), at in any::<prop::sample::Index>(), byte in any::<u8>()) {

@@ -136,7 +136,8 @@ fn a_seed_is_taken_whole_or_refused() {
         }
         other => panic!("{other:?}"),
     }
-    let refused: [(&str, fn(&mut wire::OhlcBatch)); 7] = [
+    type Change = fn(&mut wire::OhlcBatch);
+    let refused: [(&str, Change); 7] = [
         ("malformed", |b| b.last = false),
         ("out_of_range", |b| b.to_ns = b.from_ns),
         ("out_of_range", |b| b.from_ns += 1),

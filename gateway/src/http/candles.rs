@@ -32,7 +32,8 @@ pub(crate) struct CandlesBody {
     candles: Vec<CandleView>,
     /// Whether the range is complete.
     history: HistoryState,
-    /// With `from`: the `from` of the next page. Without: the `to` of the next older page. Null at the end.
+    /// With `from`: the `from` of the next page. Without: the `to` of the next older page; a page
+    /// with fewer candles than `limit` is not the end (windows without a trade have none), an empty one is. Null at the end.
     #[schema(value_type = Option<String>, format = DateTime)]
     next: Option<Rfc3339>,
 }

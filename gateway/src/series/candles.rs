@@ -136,8 +136,7 @@ impl Candles {
             }
             _ => None,
         };
-        let older_may_come = history == HistoryState::Pending;
-        Ok((request.page(&rows, previous.as_ref(), older_may_come, self.clock.now_ns()), history))
+        Ok((request.page(&rows, previous.as_ref(), self.clock.now_ns()), history))
     }
 
     /// The rows of a request, at most its limit.
@@ -154,7 +153,11 @@ impl Candles {
             return if rows.is_empty() { Err(unknown()) } else { Ok((rows, HistoryState::Unavailable)) };
         }
         match self.history.fetch(&range).await {
-            Fetched::Pending => Ok((rows, HistoryState::Pending)),
+            Fetched::Pending => {
+                // What comes until the next request is shown then.
+                self.memory.suspect(&request.key);
+                Ok((rows, HistoryState::Pending))
+            }
             Fetched::Unavailable => Ok((rows, HistoryState::Unavailable)),
             Fetched::Done => {
                 self.memory.suspect(&request.key);

@@ -50,10 +50,10 @@ impl CandleRequest {
     }
 
     /// Cuts rows (ascending, of the query) into a page. `previous` is the last candle before `from`, for filling.
-    pub(crate) fn page(&self, rows: &[Candle], previous: Option<&Candle>, older_may_come: bool, now_ns: u64) -> Page {
+    pub(crate) fn page(&self, rows: &[Candle], previous: Option<&Candle>, now_ns: u64) -> Page {
         match self.from {
             Some(from) => self.forward(from, rows, previous, now_ns),
-            None => self.backward(rows, older_may_come, now_ns),
+            None => self.backward(rows, now_ns),
         }
     }
 
@@ -73,7 +73,7 @@ impl CandleRequest {
         Page { candles, next }
     }
 
-    fn backward(&self, rows: &[Candle], older_may_come: bool, now_ns: u64) -> Page {
+    fn backward(&self, rows: &[Candle], now_ns: u64) -> Page {
         let step = self.key.interval.nanos();
         let rows = &rows[rows.len().saturating_sub(self.limit)..];
         let candles = match (self.fill, rows.first(), rows.last()) {
@@ -86,8 +86,9 @@ impl CandleRequest {
             _ => rows.iter().map(CandleView::from).collect::<Vec<_>>(),
         };
         let next = candles.first().map(|first| first.open_time);
-        let full = candles.len() >= self.limit || rows.len() >= self.limit;
-        Page { candles, next: next.filter(|_| full || older_may_come) }
+        // A page that is not full says nothing about the time before it: windows without a trade have no candle. The end is
+        // an empty page.
+        Page { candles, next }
     }
 }
 
@@ -194,53 +195,51 @@ mod tests {
 
     #[test]
     fn a_forward_page_ends_at_its_limit_and_tells_where_to_go_on() {
-        let page = request(Some(3), Some(9), 2, false).page(&rows(&[3, 5, 6]), None, false, NOW);
+        let page = request(Some(3), Some(9), 2, false).page(&rows(&[3, 5, 6]), None, NOW);
         assert_eq!(shown(&page), (vec![row(3, 1, "103"), row(5, 1, "105")], Some(6)));
-        let page = request(Some(6), Some(9), 2, false).page(&rows(&[6, 8]), None, false, NOW);
+        let page = request(Some(6), Some(9), 2, false).page(&rows(&[6, 8]), None, NOW);
         assert_eq!(shown(&page).1, None, "the range is at its end");
-        let page = request(Some(6), None, 2, false).page(&rows(&[6]), None, false, NOW);
+        let page = request(Some(6), None, 2, false).page(&rows(&[6]), None, NOW);
         assert_eq!(shown(&page).1, None, "not full");
     }
 
     #[test]
     fn a_backward_page_keeps_the_newest_and_tells_where_older_ones_are() {
-        let page = request(None, None, 2, false).page(&rows(&[3, 5, 6]), None, false, NOW);
+        let page = request(None, None, 2, false).page(&rows(&[3, 5, 6]), None, NOW);
         assert_eq!(shown(&page), (vec![row(5, 1, "105"), row(6, 1, "106")], Some(5)));
-        let page = request(None, None, 9, false).page(&rows(&[3, 5]), None, false, NOW);
-        assert_eq!(shown(&page).1, None, "there is nothing older");
-        let page = request(None, None, 9, false).page(&rows(&[3, 5]), None, true, NOW);
-        assert_eq!(shown(&page).1, Some(3), "history may still come");
-        assert_eq!(shown(&request(None, None, 9, true).page(&[], None, true, NOW)), (vec![], None));
+        let page = request(None, None, 9, false).page(&rows(&[3, 5]), None, NOW);
+        assert_eq!(shown(&page).1, Some(3), "a quiet market: windows without a trade have no candle");
+        assert_eq!(shown(&request(None, None, 9, true).page(&[], None, NOW)), (vec![], None), "the end");
     }
 
     #[test]
     fn empty_windows_are_filled_with_the_close_before_them() {
-        let page = request(Some(3), Some(8), 9, true).page(&rows(&[4, 6]), None, false, NOW);
+        let page = request(Some(3), Some(8), 9, true).page(&rows(&[4, 6]), None, NOW);
         let expected = vec![row(4, 1, "104"), row(5, 0, "104"), row(6, 1, "106"), row(7, 0, "106")];
         assert_eq!(shown(&page), (expected, None), "nothing is known before the first candle");
         let previous = candle(1, 77);
-        let page = request(Some(3), Some(5), 9, true).page(&rows(&[4]), Some(&previous), false, NOW);
+        let page = request(Some(3), Some(5), 9, true).page(&rows(&[4]), Some(&previous), NOW);
         assert_eq!(shown(&page).0, [row(3, 0, "77"), row(4, 1, "104")]);
-        let page = request(Some(3), Some(9), 2, true).page(&rows(&[8]), Some(&previous), false, NOW);
+        let page = request(Some(3), Some(9), 2, true).page(&rows(&[8]), Some(&previous), NOW);
         assert_eq!(shown(&page), (vec![row(3, 0, "77"), row(4, 0, "77")], Some(5)));
     }
 
     #[test]
     fn filling_never_goes_beyond_the_window_that_is_open_now() {
-        let page = request(Some(19), Some(99), 9, true).page(&rows(&[19]), None, false, NOW);
+        let page = request(Some(19), Some(99), 9, true).page(&rows(&[19]), None, NOW);
         assert_eq!(shown(&page), (vec![row(19, 1, "119"), row(20, 0, "119")], None));
         assert!(!page.candles[1].closed, "its window is not over");
-        let page = request(None, Some(99), 9, true).page(&rows(&[19]), None, false, NOW);
+        let page = request(None, Some(99), 9, true).page(&rows(&[19]), None, NOW);
         assert_eq!(shown(&page).0, [row(19, 1, "119"), row(20, 0, "119")]);
-        let page = request(None, None, 9, true).page(&rows(&[3, 5]), None, false, NOW);
+        let page = request(None, None, 9, true).page(&rows(&[3, 5]), None, NOW);
         assert_eq!(shown(&page).0, [row(3, 1, "103"), row(4, 0, "103"), row(5, 1, "105")], "a market that is over");
     }
 
     #[test]
     fn a_filled_backward_page_is_cut_to_its_limit_of_windows() {
-        let page = request(None, None, 3, true).page(&rows(&[2, 10, 12]), None, false, NOW);
+        let page = request(None, None, 3, true).page(&rows(&[2, 10, 12]), None, NOW);
         assert_eq!(shown(&page), (vec![row(10, 1, "110"), row(11, 0, "110"), row(12, 1, "112")], Some(10)));
-        let page = request(None, None, 2, true).page(&rows(&[2, 12]), None, false, NOW);
+        let page = request(None, None, 2, true).page(&rows(&[2, 12]), None, NOW);
         assert_eq!(shown(&page), (vec![row(11, 0, "102"), row(12, 1, "112")], Some(11)));
     }
 

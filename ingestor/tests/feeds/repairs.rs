@@ -169,8 +169,11 @@ async fn trades_missed_while_the_process_was_away_are_found_from_the_log() {
     .await;
 }
 
-/// Interval, range and candles (open time, volume) of each seed in the log.
-fn seeds(view: &LogView) -> Vec<(u32, u64, u64, Vec<(u64, Decimal)>)> {
+/// Interval in seconds, start, end and candles (open time, volume) of a seed.
+type SeedRows = (u32, u64, u64, Vec<(u64, Decimal)>);
+
+/// The seeds in the log.
+fn seeds(view: &LogView) -> Vec<SeedRows> {
     let seed = |seed: wire::OhlcBatch| {
         let candles = candles_of(&seed).unwrap();
         let rows = candles.iter().map(|candle| (candle.open_time_ns, candle.volume)).collect();

@@ -2,33 +2,43 @@
 # Every figure of docs/performance.md, in one run, release build. Peers run beside what they are compared with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target="${CARGO_TARGET_DIR:-target}"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 title() { printf '\n== %s\n' "$*"; }
 
 echo "machine: $(nproc) cores, $(uname -sr), commit $(git rev-parse --short HEAD)"
-cargo build --workspace --release --quiet
-cargo build --workspace --release --quiet --examples
+# One build for all, so that every part has the same dependencies.
+cargo bench --quiet --workspace --bench aggregate --bench append --bench query --example ws_latency --bin dexorder \
+  --no-run --message-format=json >"$work/built"
+built() { # built PACKAGE TARGET: the executable
+  python3 - "$work/built" "$1" "$2" <<'PY'
+import json, sys
+path, package, target = sys.argv[1:]
+for line in open(path):
+    built = json.loads(line)
+    if built.get("executable") and built["target"]["name"] == target and f"/{package}#" in built["package_id"]:
+        print(built["executable"])
+PY
+}
 
 title "aggregator: ticks/s on one thread, dedup and seven intervals"
-cargo bench --quiet -p stream --bench aggregate
+(cd stream && "$(built stream aggregate)")
 
 title "event log: append and read"
-cargo bench --quiet -p eventlog --bench append
+(cd eventlog && "$(built eventlog append)")
 
 title "lake: appends beside pyiceberg, same rows and schema"
-cargo bench --quiet -p lake --bench append -- --keep "$work/lake"
+(cd lake && "$(built lake append)" --keep "$work/lake")
 "$DEXORDER_PYTHON" lake/benches/append_pyiceberg.py "$work/lake"
 
 title "lake: candles for a page"
-cargo bench --quiet -p lake --bench query
+(cd lake && "$(built lake query)")
 
 title "tick in → WebSocket out, 50 clients"
-"$target/release/examples/ws_latency" --clients 50
+"$(built gateway ws_latency)" --clients 50
 
 title "idle platform: resident memory after 30 s without venues"
-"$target/release/dexorder" --log error up --venues none --data-dir "$work/idle" --listen 127.0.0.1:0 \
+"$(built dexorder dexorder)" --log error up --venues none --data-dir "$work/idle" --listen 127.0.0.1:0 \
   --config testkit/any-ports.yaml >"$work/out" &
 pid=$!
 sleep 30

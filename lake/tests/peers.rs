@@ -9,26 +9,27 @@ use lake::{Lake, SourceOffsets, Table};
 use proto::market::{Candle, Side, Source, Tick};
 use proto::{Decimal, Interval};
 use rows::{DAY, SECOND, T0, candle, config, decimal, tick, venue};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
 const ENGINES: [&str; 2] = ["pyiceberg", "duckdb"];
 
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+/// Asked for when the test runs: one build may serve several clones.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| ".".into(), PathBuf::from)
 }
 
 /// The Python of the test peers; it is part of the set-up, so its absence is a failure.
 fn python() -> PathBuf {
     let python =
-        std::env::var_os("DEXORDER_PYTHON").map_or_else(|| workspace().join(".venv/bin/python"), PathBuf::from);
+        std::env::var_os("DEXORDER_PYTHON").map_or_else(|| package().join("../.venv/bin/python"), PathBuf::from);
     assert!(python.exists(), "no Python with the test peers at {}: run `make .venv/.ready`", python.display());
     python
 }
 
 fn read_by(engine: &str, dir: &TempDir, table: Table, snapshot: Option<i64>) -> Vec<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/lake_rows.py");
+    let script = package().join("tests/peers/lake_rows.py");
     let mut command = Command::new(python());
     command.arg(script).arg(engine).arg(dir.path().join("lake")).arg(table.name());
     let output = command.args(snapshot.map(|id| id.to_string())).output().unwrap();

@@ -15,7 +15,8 @@ const BYTES_A_ROW: f64 = 13.8;
 
 /// The recordings, if they are beside the project.
 fn recordings() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let beside =
+        || Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned())).join("../../shared");
     let shared = std::env::var_os("DEXORDER_SHARED").map_or_else(beside, PathBuf::from);
     Some(shared.join("data/market/binance_ws_2024-08-08")).filter(|dir| dir.is_dir())
 }

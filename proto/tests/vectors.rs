@@ -85,7 +85,7 @@ struct Case {
 /// The canonical protobuf JSON of a message, which every protobuf library reads.
 fn json(message: &str, bytes: &[u8]) -> Result<serde_json::Value, String> {
     static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+        let folder = package().join("proto");
         let files = protox::compile(["dexorder.proto"], [folder]).unwrap();
         DescriptorPool::from_file_descriptor_set(files).unwrap()
     });
@@ -312,8 +312,13 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
+/// Asked for when the test runs: one build may serve several clones.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| ".".into(), PathBuf::from)
+}
+
 fn vector(name: &str, extension: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("vectors/v1/{name}.{extension}"))
+    package().join(format!("vectors/v1/{name}.{extension}"))
 }
 
 #[test]
@@ -351,7 +356,7 @@ fn no_proper_prefix_of_a_vector_means_the_same() {
 #[test]
 fn each_vector_has_a_case() {
     let names: Vec<_> = cases().iter().map(|c| c.name).collect();
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v1");
+    let folder = package().join("vectors/v1");
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();

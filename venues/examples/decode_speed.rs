@@ -62,7 +62,7 @@ fn frames(recorded: &str, golden: &str) -> Vec<Vec<u8>> {
             .filter_map(|item| if let files::Item::Frame(_, frame) = item { Some(frame) } else { None })
             .collect();
     }
-    let path = format!("{}/fixtures/{golden}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/fixtures/{golden}", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned()));
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let frames: Vec<Vec<u8>> =
         text.lines().filter_map(|line| line.strip_prefix("> ")).map(|frame| frame.as_bytes().to_vec()).collect();

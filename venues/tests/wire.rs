@@ -16,7 +16,11 @@ struct Case {
 }
 
 fn cases(adapter: &dyn Adapter) -> Vec<Case> {
-    let name = format!("{}/fixtures/{}.txt", env!("CARGO_MANIFEST_DIR"), adapter.venue().as_str().to_lowercase());
+    let name = format!(
+        "{}/fixtures/{}.txt",
+        std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned()),
+        adapter.venue().as_str().to_lowercase()
+    );
     let text = std::fs::read_to_string(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut cases: Vec<Case> = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -18,7 +18,8 @@ const REPEATS: u64 = 40;
 
 /// Where the recordings are; `None`, with one line of explanation, if they are not here.
 fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let beside =
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned())).join("../../shared");
     let root = std::env::var_os("DEXORDER_SHARED").map_or(beside, PathBuf::from);
     let dir = root.join("data/market/binance_ws_2024-08-08");
     if dir.is_dir() {

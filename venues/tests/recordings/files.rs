@@ -36,8 +36,9 @@ pub(crate) struct Recording {
 
 /// The folder with shared recordings: `DEXORDER_SHARED`, else `../shared` beside the workspace.
 pub(crate) fn shared() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("../shared"));
-    let folder = std::env::var_os("DEXORDER_SHARED").map(PathBuf::from).or(root)?;
+    let beside =
+        || Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned())).join("../../shared");
+    let folder = std::env::var_os("DEXORDER_SHARED").map_or_else(beside, PathBuf::from);
     folder.join("data").is_dir().then_some(folder)
 }
 

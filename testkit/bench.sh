@@ -7,9 +7,9 @@ trap 'rm -rf "$work"' EXIT
 title() { printf '\n== %s\n' "$*"; }
 
 echo "machine: $(nproc) cores, $(uname -sr), commit $(git rev-parse --short HEAD)"
-# One build for all, so that every part has the same dependencies.
-cargo bench --quiet --workspace --bench aggregate --bench append --bench query --example ws_latency --bin dexorder \
-  --no-run --message-format=json >"$work/built"
+# The whole workspace each time, so that every part has the same dependencies.
+cargo bench --quiet --workspace --bench aggregate --bench append --bench query --no-run --message-format=json >"$work/built"
+cargo build --quiet --workspace --release --example ws_latency --bin dexorder --message-format=json >>"$work/built"
 built() { # built PACKAGE TARGET: the executable
   python3 - "$work/built" "$1" "$2" <<'PY'
 import json, sys
@@ -34,7 +34,7 @@ title "lake: appends beside pyiceberg, same rows and schema"
 title "lake: candles for a page"
 (cd lake && "$(built lake query)")
 
-title "tick in → WebSocket out, 50 clients"
+title "tick in → WebSocket out, 50 clients, 1000 ticks/s: publisher → gateway → clients"
 "$(built gateway ws_latency)" --clients 50
 
 title "idle platform: resident memory after 30 s without venues"
@@ -43,5 +43,10 @@ title "idle platform: resident memory after 30 s without venues"
 pid=$!
 sleep 30
 grep -E 'VmRSS|VmHWM' "/proc/$pid/status"
+
+title "the same through the whole platform: publisher → relay → gateway → clients"
+publishers="$(sed -nE 's/^relay:.* publishers=(\S+).*/\1/p' "$work/out")"
+page="$(sed -nE 's|^page: *http://||p' "$work/out")"
+"$(built gateway ws_latency)" --clients 50 --publish "$publishers" --ws "$page"
 kill "$pid"
 wait "$pid"

@@ -4,10 +4,11 @@
 //! a large backlog starves nobody, and a peer that does not read costs its backlog and nothing else. Received bytes are
 //! looked at in place; a message on its way to subscribers is a range of the read buffer, never an object.
 //!
-//! Reading order: `output` (pure: what is written, kept or dropped), `admission` (pure), `link`, `links`, this file
+//! Reading order: `output` (pure: what is written, kept or dropped), `admission` and `appetite` (pure), `link`, `links`, this file
 //! (poll, accept, turns), `input` (what a turn does with bytes), `sweep` (what time does).
 
 mod admission;
+mod appetite;
 mod input;
 mod link;
 mod links;
@@ -20,6 +21,7 @@ pub(crate) use links::{Key, Links};
 use crate::counters::{EngineCounters, add};
 use crate::status::EngineStatus;
 use admission::Admission;
+use appetite::Appetite;
 use link::{End, Link};
 use links::OutputLimits;
 use mio::net::TcpListener;
@@ -34,8 +36,8 @@ use std::time::{Duration, Instant};
 use zmtp::SocketType;
 use zmtp::codec::{Local, SubscriptionChange};
 
-/// Most bytes of one read.
-const READ_BYTES: usize = 256 << 10;
+/// Most bytes of one read; how many of them are used is `appetite`'s affair.
+const READ_BYTES: usize = appetite::MOST_BYTES;
 /// Connections accepted before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Connections that the system keeps until they are accepted.
@@ -55,8 +57,8 @@ pub(crate) trait Switch: Send {
     fn subscription(&mut self, links: &mut Links, key: Key, change: SubscriptionChange, topic: &[u8]);
     /// A peer that was opened is gone; nothing can be sent to it any more.
     fn closed(&mut self, links: &mut Links, key: Key);
-    /// Called after each batch of input, to add up counters.
-    fn settle(&mut self);
+    /// Called after each batch of input, while its buffer is there: hands out what was held back and adds up counters.
+    fn settle(&mut self, links: &mut Links);
     /// Subscriptions of one peer, for the status page.
     fn subscriptions_of(&self, key: Key) -> usize;
     /// Different prefixes subscribed to, for the status page.
@@ -151,6 +153,7 @@ pub(crate) struct Engine<S> {
     /// Connections that get a turn without waiting for the system.
     ready: VecDeque<Key>,
     buffer: Vec<u8>,
+    appetite: Appetite,
     now: Instant,
     next_tick: Instant,
     next_status: Instant,
@@ -198,6 +201,7 @@ impl<S: Switch> Engine<S> {
             counters,
             ready: VecDeque::new(),
             buffer: vec![0; READ_BYTES + link::CARRY_BYTES],
+            appetite: Appetite::default(),
             now,
             next_tick: now,
             next_status: now,
@@ -370,7 +374,7 @@ impl<S: Switch> Engine<S> {
             let Some((key, end)) = self.links.next_doomed() else { break };
             self.bury(key, end);
         }
-        self.switch.settle();
+        self.switch.settle(&mut self.links);
     }
 
     fn bury(&mut self, key: Key, end: End) {

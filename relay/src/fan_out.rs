@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::counters::{EngineCounters, add};
 use crate::engine::{Key, Links, Message, Switch};
 use crate::subscriptions::{Subscriptions, Upstream};
+use std::ops::Range;
 use std::sync::Arc;
 use zmtp::codec::{Command, SubscriptionChange};
 use zmtp::{SocketType, TopicCache};
@@ -16,9 +17,30 @@ pub(crate) struct FanOut {
     publishers: Vec<Key>,
     topic_bytes: usize,
     forward_every: bool,
+    run: Run,
     unmatched: u64,
     ignored: u64,
     counters: Arc<EngineCounters>,
+}
+
+/// Neighbouring messages with the same subscribers: they are handed out at once, so that what a message costs does not
+/// grow with the number of its subscribers.
+#[derive(Debug, Default)]
+struct Run {
+    range: Range<usize>,
+    messages: u64,
+    targets: Vec<Key>,
+}
+
+impl Run {
+    fn hand_out(&mut self, links: &mut Links) {
+        if self.messages > 0 {
+            for &target in &self.targets {
+                links.forward(target, self.range.clone(), self.messages);
+            }
+            self.messages = 0;
+        }
+    }
 }
 
 impl FanOut {
@@ -31,6 +53,7 @@ impl FanOut {
             publishers: Vec::new(),
             topic_bytes: config.limits.topic_bytes,
             forward_every: config.forward_every_subscription,
+            run: Run::default(),
             unmatched: 0,
             ignored: 0,
             counters,
@@ -57,17 +80,24 @@ impl Switch for FanOut {
         }
     }
 
-    fn message(&mut self, links: &mut Links, key: Key, message: &Message<'_>) {
-        let from_publisher = links.get(key).is_some_and(|link| link.local == SocketType::Xsub);
-        if !from_publisher || message.first.len() > self.topic_bytes {
+    fn message(&mut self, links: &mut Links, _key: Key, message: &Message<'_>) {
+        if message.local != SocketType::Xsub || message.first.len() > self.topic_bytes {
             self.ignored += 1;
             return;
         }
         let targets = self.cache.targets(self.subscriptions.index(), message.topic());
         self.unmatched += u64::from(targets.is_empty());
-        for &target in targets {
-            links.forward(target, message.range.clone());
+        let run = &mut self.run;
+        if run.messages > 0 && run.range.end == message.range.start && run.targets == targets {
+            run.range.end = message.range.end;
+            run.messages += 1;
+            return;
         }
+        run.hand_out(links);
+        run.targets.clear();
+        run.targets.extend_from_slice(targets);
+        run.range = message.range.clone();
+        run.messages = 1;
     }
 
     fn subscription(&mut self, links: &mut Links, key: Key, change: SubscriptionChange, topic: &[u8]) {
@@ -88,7 +118,8 @@ impl Switch for FanOut {
         }
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, links: &mut Links) {
+        self.run.hand_out(links);
         add(&self.counters.unmatched_total, std::mem::take(&mut self.unmatched));
         add(&self.counters.ignored_total, std::mem::take(&mut self.ignored));
     }

@@ -1,7 +1,7 @@
 //! What a turn does with received bytes: handshake, commands, subscriptions, messages.
 
 use super::link::{CARRY_BYTES, End, Phase};
-use super::{Engine, Key, READ_BYTES, Switch};
+use super::{Engine, Key, Switch};
 use crate::counters::add;
 use bytes::BytesMut;
 use std::io::{self, Read};
@@ -9,6 +9,9 @@ use std::ops::Range;
 use std::time::Duration;
 use zmtp::SocketType;
 use zmtp::codec::{Command, Parts, Peer, Scan, Scanner, excise};
+
+/// Most bytes of one read of a message that collects in memory of its own.
+const COLLECT_BYTES: usize = 256 << 10;
 
 /// A whole message in the read buffer.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Message<'a> {
     pub(crate) range: Range<usize>,
     /// The body of frame 0.
     pub(crate) first: Range<usize>,
+    /// What it came in by.
+    pub(crate) local: SocketType,
 }
 
 impl<'a> Message<'a> {
@@ -45,10 +50,10 @@ impl<S: Switch> Engine<S> {
         } else {
             // Grows with what arrives, never with what is claimed.
             let mut own = std::mem::take(&mut link.partial);
-            own.resize(have + link.need.saturating_sub(have).clamp(CARRY_BYTES, READ_BYTES), 0);
+            own.resize(have + link.need.saturating_sub(have).clamp(CARRY_BYTES, COLLECT_BYTES), 0);
             (own, false)
         };
-        let room = if shared { have + READ_BYTES } else { bytes.len() };
+        let room = if shared { have + self.appetite.bytes() } else { bytes.len() };
         let result = link.stream.read(&mut bytes[have..room]);
         let read = match result {
             Ok(0) => {
@@ -147,11 +152,12 @@ impl<S: Switch> Engine<S> {
             }
         };
         // Counted before anybody can see the effect.
-        self.switch.settle();
+        self.switch.settle(&mut self.links);
         add(&self.counters.received_total, messages);
         add(&self.counters.received_bytes_total, at as u64);
         // The ranges are of this buffer, so they are written before anything else happens to it.
-        self.links.flush(bytes);
+        let written = self.links.flush(bytes);
+        self.appetite.learn(bytes.len(), written);
         match result {
             Ok(()) => {
                 if let Some(link) = self.links.get_mut(key) {
@@ -181,9 +187,10 @@ impl<S: Switch> Engine<S> {
             Scan::Partial { need } => Ok(Step::Partial(need)),
             Scan::Message { len, parts, first } => {
                 let first = at + first.start..at + first.end;
-                let message = Message { buffer: bytes, range: at..at + len, first };
-                match Command::from_message(message.topic()) {
-                    Some(Command::Subscription(change, topic)) if local == SocketType::Xpub && parts == 1 => {
+                let message = Message { buffer: bytes, range: at..at + len, first, local };
+                let may_subscribe = local == SocketType::Xpub && parts == 1;
+                match may_subscribe.then(|| Command::from_message(message.topic())).flatten() {
+                    Some(Command::Subscription(change, topic)) => {
                         self.switch.subscription(&mut self.links, key, change, topic);
                     }
                     _ => self.switch.message(&mut self.links, key, &message),

@@ -1,6 +1,8 @@
 //! All connections of an engine and everything that is sent to them.
 
+use super::appetite::Written;
 use super::link::{End, Lag, Link};
+use super::output::GATHER_BYTES;
 use crate::counters::{EngineCounters, add, set};
 use bytes::BytesMut;
 use std::collections::VecDeque;
@@ -31,6 +33,8 @@ pub(crate) struct Links {
     backlog_total: usize,
     /// Messages forwarded since the last flush.
     forwarded: u64,
+    /// Memory in which small messages are put together.
+    gather: Vec<u8>,
     counters: Arc<EngineCounters>,
     now: Instant,
 }
@@ -46,6 +50,7 @@ impl Links {
             limits,
             backlog_total: 0,
             forwarded: 0,
+            gather: Vec::with_capacity(GATHER_BYTES),
             counters,
             now,
         }
@@ -137,12 +142,12 @@ impl Links {
         }
     }
 
-    /// Sends a message of this wake's buffer, given as its range.
-    pub(crate) fn forward(&mut self, key: Key, range: Range<usize>) {
+    /// Sends so many neighbouring messages of this wake's buffer, given as their range.
+    pub(crate) fn forward(&mut self, key: Key, range: Range<usize>, messages: u64) {
         let Some(link) = self.get_mut(key) else { return };
-        link.delivered += 1;
+        link.delivered += messages;
         let is_news = link.output.push_range(range) && !std::mem::replace(&mut link.touched, true);
-        self.forwarded += 1;
+        self.forwarded += messages;
         if is_news {
             self.touched.push(key);
         }
@@ -203,35 +208,39 @@ impl Links {
     }
 
     /// Writes what was sent since the last flush; `buffer` is what the ranges are of.
-    pub(super) fn flush(&mut self, buffer: &[u8]) {
+    pub(super) fn flush(&mut self, buffer: &[u8]) -> Written {
         let (now, limit) = (self.now, self.limits.backlog_bytes);
-        let mut dropped = 0;
+        let (mut dropped, mut written) = (0, Written::default());
         let mut touched = std::mem::take(&mut self.touched);
+        let mut gather = std::mem::take(&mut self.gather);
         for key in touched.drain(..) {
             // Also the dead: one that failed its handshake is told why, if it takes it.
             let Some(link) = self.get_dying(key) else { continue };
             link.touched = false;
             let before = link.output.backlog_len();
-            let result = link.output.flush(&mut link.stream, buffer, limit);
+            let result = link.output.flush(&mut link.stream, buffer, limit, &mut gather);
             let after = link.output.backlog_len();
             if let Ok(flushed) = &result {
                 link.dropped += flushed.dropped;
                 link.delivered = link.delivered.saturating_sub(flushed.dropped);
                 link.lag = lag(link.lag, after, flushed.written, now);
                 dropped += flushed.dropped;
+                written.peers += usize::from(flushed.written > 0);
+                written.bytes += flushed.written;
             }
             self.backlog_total = self.backlog_total - before + after;
             if let Err(error) = result {
                 self.doom(key, End::Broken(error));
             }
         }
-        self.touched = touched;
+        (self.touched, self.gather) = (touched, gather);
         add(&self.counters.delivered_total, std::mem::take(&mut self.forwarded).saturating_sub(dropped));
         add(&self.counters.dropped_total, dropped);
         set(&self.counters.backlog_bytes, self.backlog_total);
         if self.backlog_total > self.limits.backlog_total_bytes {
             self.drop_the_furthest_behind();
         }
+        written
     }
 
     /// Makes room for all at the cost of the one that has been behind for longest.

@@ -8,8 +8,14 @@ use zmtp::codec::{
 };
 use zmtp::{Limits, SocketType, SubscriptionIndex};
 
-const LIMITS: Limits =
-    Limits { frame_bytes: 300, parts: 3, message_bytes: 500, command_bytes: 60, topic_bytes: 20, commands_between_parts: 2 };
+const LIMITS: Limits = Limits {
+    frame_bytes: 300,
+    parts: 3,
+    message_bytes: 500,
+    command_bytes: 60,
+    topic_bytes: 20,
+    commands_between_parts: 2,
+};
 
 /// The data in pieces of one size, or at once; the first byte says which.
 fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -105,7 +111,9 @@ pub(crate) fn commands(data: &[u8]) {
     if let Command::Subscription(change, topic) = command {
         out.clear();
         Command::encode_subscription(&mut out, 0, change, topic);
-        let Ok(Scan::Message { first, .. }) = Scanner::new(Limits { frame_bytes: 1 << 20, message_bytes: 2 << 20, ..Limits::default() }).scan(&out) else {
+        let Ok(Scan::Message { first, .. }) =
+            Scanner::new(Limits { frame_bytes: 1 << 20, message_bytes: 2 << 20, ..Limits::default() }).scan(&out)
+        else {
             panic!("not a message: {out:?}")
         };
         assert_eq!(Command::from_message(&out[first]), Some(command));

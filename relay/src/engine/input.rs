@@ -112,6 +112,9 @@ impl<S: Switch> Engine<S> {
                 Ok((used, Some(peer))) => {
                     at = used;
                     self.open(key, peer);
+                    if self.links.get(key).is_some_and(|link| link.leaving.is_some()) {
+                        return at;
+                    }
                 }
                 Ok((used, None)) => return used,
                 Err(error) => {
@@ -130,10 +133,13 @@ impl<S: Switch> Engine<S> {
         }
         tracing::debug!(address = %link.address, socket = %peer.socket_type, minor = peer.minor, "peer connected");
         link.phase = Phase::Open(peer);
-        self.switch.opened(&mut self.links, key);
+        link.leaving = self.switch.place(link.local);
+        if link.leaving.is_none() {
+            self.switch.opened(&mut self.links, key);
+        }
     }
 
-    fn digest_open(&mut self, key: Key, bytes: &mut [u8]) -> usize {
+    pub(super) fn digest_open(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Some(link) = self.links.get_mut(key) else { return bytes.len() };
         let (mut scanner, local) = (link.scanner.clone(), link.local);
         let (mut at, mut messages, mut need) = (0, 0, 0);
@@ -152,7 +158,7 @@ impl<S: Switch> Engine<S> {
             }
         };
         // Counted before anybody can see the effect.
-        self.switch.settle(&mut self.links);
+        self.switch.settle(&mut self.links, bytes);
         add(&self.counters.received_total, messages);
         add(&self.counters.received_bytes_total, at as u64);
         // The ranges are of this buffer, so they are written before anything else happens to it.
@@ -211,7 +217,9 @@ impl<S: Switch> Engine<S> {
                 if let Some(link) = self.links.get_mut(key) {
                     link.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
                 }
-                self.links.answer(key, |out| Command::encode_pong(out, context));
+                if !self.switch.holds_pong(&self.links, key, context) {
+                    self.links.answer(key, |out| Command::encode_pong(out, context));
+                }
             }
             Command::Subscription(change, topic) if local == SocketType::Xpub => {
                 self.switch.subscription(&mut self.links, key, change, topic);

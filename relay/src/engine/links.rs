@@ -3,7 +3,7 @@
 use super::appetite::Written;
 use super::link::{End, Lag, Link};
 use super::output::GATHER_BYTES;
-use crate::counters::{EngineCounters, add, set};
+use crate::counters::{EngineCounters, Share, add};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -33,6 +33,7 @@ pub(crate) struct Links {
     backlog_total: usize,
     /// Messages forwarded since the last flush.
     forwarded: u64,
+    shown: Share,
     /// Memory in which small messages are put together.
     gather: Vec<u8>,
     counters: Arc<EngineCounters>,
@@ -50,6 +51,7 @@ impl Links {
             limits,
             backlog_total: 0,
             forwarded: 0,
+            shown: Share::default(),
             gather: Vec::with_capacity(GATHER_BYTES),
             counters,
             now,
@@ -79,26 +81,28 @@ impl Links {
         self.slots.get_mut(key)?.as_deref_mut().filter(|link| !link.dead)
     }
 
-    pub(super) fn get_dying(&mut self, key: Key) -> Option<&mut Link> {
+    pub(crate) fn get_dying(&mut self, key: Key) -> Option<&mut Link> {
         self.slots.get_mut(key)?.as_deref_mut()
     }
 
-    pub(super) fn insert(&mut self, link: Link) -> Key {
+    pub(super) fn insert(&mut self, link: Box<Link>) -> Key {
         self.backlog_total += link.output.backlog_len();
         let key = self.free.pop().unwrap_or(self.slots.len());
-        self.half_open.push_back((key, link.born));
+        if !link.is_open() {
+            self.half_open.push_back((key, link.born));
+        }
         if key == self.slots.len() {
             self.slots.push(None);
         }
-        self.slots[key] = Some(Box::new(link));
+        self.slots[key] = Some(link);
         key
     }
 
-    pub(super) fn remove(&mut self, key: Key) {
-        if let Some(link) = self.slots.get_mut(key).and_then(Option::take) {
-            self.backlog_total -= link.output.backlog_len();
-            self.free.push(key);
-        }
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Link>> {
+        let link = self.slots.get_mut(key).and_then(Option::take)?;
+        self.backlog_total -= link.output.backlog_len();
+        self.free.push(key);
+        Some(link)
     }
 
     /// The connection that has been without handshake for longest.
@@ -118,6 +122,14 @@ impl Links {
             .iter()
             .enumerate()
             .filter_map(|(key, slot)| Some((key, slot.as_deref()?)))
+            .filter(|(_, link)| !link.dead)
+    }
+
+    pub(super) fn alive_mut(&mut self) -> impl Iterator<Item = (Key, &mut Link)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(key, slot)| Some((key, slot.as_deref_mut()?)))
             .filter(|(_, link)| !link.dead)
     }
 
@@ -191,7 +203,7 @@ impl Links {
     }
 
     /// Sends an answer that a peer can ask for without end; dropped when its backlog is full.
-    pub(super) fn answer(&mut self, key: Key, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn answer(&mut self, key: Key, write: impl FnOnce(&mut BytesMut)) {
         let limit = self.limits.backlog_bytes;
         if self.get(key).is_some_and(|link| link.output.backlog_len() < limit) {
             self.append(key, write);
@@ -236,7 +248,7 @@ impl Links {
         (self.touched, self.gather) = (touched, gather);
         add(&self.counters.delivered_total, std::mem::take(&mut self.forwarded).saturating_sub(dropped));
         add(&self.counters.dropped_total, dropped);
-        set(&self.counters.backlog_bytes, self.backlog_total);
+        self.shown.show(&self.counters.backlog_bytes, self.backlog_total);
         if self.backlog_total > self.limits.backlog_total_bytes {
             self.drop_the_furthest_behind();
         }

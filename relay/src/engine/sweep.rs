@@ -2,20 +2,17 @@
 
 use super::link::End;
 use super::{Engine, Key, Settings, Switch};
-use crate::config::Config;
-use crate::counters::set;
-use crate::status::{EndpointStatus, EngineStatus, PeerStatus};
+use crate::config::{Config, Limits};
+use crate::status::{EngineStatus, PeerStatus};
 use std::time::{Duration, Instant};
 use zmtp::codec::Command;
 
-/// Peers on the status page: those with the most waiting.
-const STATUS_PEERS: usize = 100;
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(250);
 
-impl From<&Config> for Settings {
-    fn from(config: &Config) -> Self {
-        let limits = &config.limits;
+impl Settings {
+    /// Of an engine that is limited so.
+    pub(crate) fn new(config: &Config, limits: &Limits) -> Self {
         Self {
             connections: limits.connections,
             connections_per_address: limits.connections_per_address,
@@ -27,11 +24,16 @@ impl From<&Config> for Settings {
             stuck_bytes: limits.stuck_bytes,
             heartbeat_interval: config.heartbeat.interval,
             heartbeat_timeout: config.heartbeat.timeout,
+            is_shard: false,
         }
     }
-}
 
-impl Settings {
+    /// Of a shard: the front has let its peers in.
+    pub(crate) fn of_shard(self) -> Self {
+        let (connections, connections_per_address, half_open) = (usize::MAX, usize::MAX, usize::MAX);
+        Self { connections, connections_per_address, half_open, is_shard: true, ..self }
+    }
+
     /// How often time is looked at: often enough for the shortest of the time limits.
     fn tick(&self) -> Duration {
         let shortest = self.handshake_timeout.min(self.stuck_timeout).min(self.heartbeat_interval);
@@ -58,8 +60,12 @@ impl<S: Switch> Engine<S> {
             self.check(key);
         }
         self.settle();
-        set(&self.counters.peers, self.admission.open());
-        set(&self.counters.half_open, self.admission.half_open());
+        // The front counts the peers of the shards as well.
+        if !self.settings.is_shard {
+            let [open, half_open] = &mut self.shown;
+            open.show(&self.counters.peers, self.admission.open());
+            half_open.show(&self.counters.half_open, self.admission.half_open());
+        }
         if self.now >= self.next_status {
             self.next_status = self.now + STATUS_INTERVAL;
             self.publish_status();
@@ -105,46 +111,49 @@ impl<S: Switch> Engine<S> {
     }
 
     /// The diagnostics of this engine.
-    pub(super) fn observe(&self) -> EngineStatus {
-        let mut endpoints: Vec<EndpointStatus> = self
-            .listeners
-            .iter()
-            .map(|listener| EndpointStatus {
-                name: listener.port.name,
-                address: listener.port.address,
-                socket: listener.port.socket_type.name(),
-                peers: 0,
-            })
-            .collect();
-        let mut peers = Vec::new();
-        for (key, link) in self.links.alive() {
-            let Some(peer) = link.peer() else { continue };
-            if let Some(endpoint) = endpoints.get_mut(link.listener) {
+    pub(super) fn observe(&mut self) -> EngineStatus {
+        let elapsed = self.now.duration_since(self.last_status).as_millis().max(1);
+        let per_second = |now: u64, before: &mut u64| {
+            let grown = u128::from(now.saturating_sub(std::mem::replace(before, now)));
+            u64::try_from(grown * 1000 / elapsed).unwrap_or(u64::MAX)
+        };
+        let mut status = EngineStatus {
+            name: self.name,
+            endpoints: self.endpoints.clone(),
+            half_open: if self.settings.is_shard { 0 } else { self.admission.half_open() },
+            prefixes: self.switch.prefixes(),
+            backlog_bytes: self.links.backlog_total(),
+            ..EngineStatus::default()
+        };
+        for (key, link) in self.links.alive_mut() {
+            let Some((socket, zmtp_minor)) = link.peer().map(|peer| (peer.socket_type.name(), peer.minor)) else {
+                continue;
+            };
+            if let Some(endpoint) = status.endpoints.iter_mut().find(|endpoint| endpoint.name == link.endpoint) {
                 endpoint.peers += 1;
             }
-            peers.push(PeerStatus {
-                endpoint: endpoints.get(link.listener).map_or("", |endpoint| endpoint.name),
+            let received_per_second = per_second(link.received, &mut link.shown[0]);
+            let delivered_per_second = per_second(link.delivered, &mut link.shown[1]);
+            status.received_per_second += received_per_second;
+            status.delivered_per_second += delivered_per_second;
+            status.peers.push(PeerStatus {
+                endpoint: link.endpoint,
                 address: link.address,
-                socket: peer.socket_type.name(),
-                zmtp_minor: peer.minor,
+                socket,
+                zmtp_minor,
                 connected_seconds: self.now.duration_since(link.born).as_secs(),
                 silent_seconds: self.now.duration_since(link.last_input).as_secs(),
                 subscriptions: self.switch.subscriptions_of(key),
                 received: link.received,
                 delivered: link.delivered,
+                received_per_second,
+                delivered_per_second,
                 dropped: link.dropped,
                 backlog_bytes: link.output.backlog_len(),
             });
         }
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.backlog_bytes));
-        peers.truncate(STATUS_PEERS);
-        EngineStatus {
-            name: self.name,
-            endpoints,
-            half_open: self.admission.half_open(),
-            prefixes: self.switch.prefixes(),
-            backlog_bytes: self.links.backlog_total(),
-            peers,
-        }
+        status.shorten();
+        self.last_status = self.now;
+        status
     }
 }

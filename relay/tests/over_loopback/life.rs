@@ -42,7 +42,7 @@ async fn the_flow_goes_on_after_a_restart_without_anybody_doing_anything() {
         assert_eq!(soon(subscriber.recv()).await[1], [round][..]);
         let config = relay.same_ports();
         relay.stop().await;
-        relay = TestRelay::with(config);
+        relay = TestRelay::again(config).await;
     }
     assert_eq!(publisher.counters().connected + publisher.counters().send_dropped, subscriber.counters().connected);
 }
@@ -93,6 +93,9 @@ async fn status_and_metrics_show_peers_and_counts() {
     assert_eq!(status["engines"][0]["endpoints"][1]["name"], "subscribers");
     assert_eq!(status["engines"][0]["endpoints"][1]["peers"], 1);
     assert_eq!(status["engines"][1]["endpoints"][0]["socket"], "ROUTER");
+    for key in ["received_per_second", "delivered_per_second", "dropped", "backlog_bytes"] {
+        assert_eq!(status["engines"][0]["peers"][0][key], 0, "{key}");
+    }
     assert_eq!(status["counters"]["relay_fanout_subscriptions"], 1);
     let page = metrics.render();
     for line in ["relay_fanout_accepted_total 1", "relay_fanout_subscriptions 1", "relay_history_queued_total 0"] {

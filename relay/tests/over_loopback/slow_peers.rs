@@ -116,6 +116,8 @@ async fn a_stuck_subscriber_is_dropped_and_so_is_one_that_sips() {
 async fn when_all_backlogs_together_are_too_much_the_one_furthest_behind_goes() {
     let mut config = small_backlogs();
     config.limits.backlog_total_bytes = 2 << 20;
+    // Each thread has its share of the limit: here all peers are to have one.
+    config.fan_out_threads = 1;
     let relay = TestRelay::with(config);
     let mut peers = Vec::new();
     for _ in 0..4 {
@@ -141,6 +143,8 @@ async fn a_client_that_reads_no_answers_loses_them_and_stops_nobody() {
     config.limits.frame_bytes = 64 << 10;
     config.limits.backlog_bytes = 80 << 10;
     config.limits.backlog_total_bytes = 80 << 10;
+    // The limit counts for the request ports alone; the fan-out's share of it must not be too small.
+    config.fan_out_threads = 1;
     let relay = TestRelay::with(config);
     let mut rude = Raw::connect(relay.addresses.requests, Dealer).await;
     let bytes = message(&[b"route", b"nonsense"]).repeat(1000);

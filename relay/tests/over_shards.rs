@@ -24,5 +24,7 @@ mod raw_peer;
 mod requests;
 #[path = "over_loopback/slow_peers.rs"]
 mod slow_peers;
+#[path = "over_loopback/zeromq_crate.rs"]
+mod zeromq_crate;
 
 const FAN_OUT_THREADS: usize = 3;

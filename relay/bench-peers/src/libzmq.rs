@@ -117,8 +117,7 @@ impl<'a> LibzmqLoad<'a> {
             anyhow::ensure!(begin.elapsed() < PATIENCE, "messages were lost");
             std::thread::sleep(Duration::from_micros(200));
         }
-        let (delivered, expected) =
-            (self.shared.delivered.load(Relaxed), self.sent * self.scenario.copies() as u64);
+        let (delivered, expected) = (self.shared.delivered.load(Relaxed), self.sent * self.scenario.copies() as u64);
         anyhow::ensure!(delivered == expected, "{delivered} delivered instead of {expected}");
         anyhow::ensure!(!self.shared.wrong.load(Relaxed), "a message was missing or twice");
         Ok(())
@@ -137,11 +136,9 @@ impl<'a> LibzmqLoad<'a> {
 
     pub fn saturated(&mut self, time: Duration) -> anyhow::Result<Outcome> {
         self.saturate(WARM_UP)?;
-        let (cpu, delivered, begin) =
-            (self.forwarder.cpu_ns(), self.shared.delivered.load(Relaxed), Instant::now());
+        let (cpu, delivered, begin) = (self.forwarder.cpu_ns(), self.shared.delivered.load(Relaxed), Instant::now());
         self.saturate(time)?;
-        let (cpu, delivered) =
-            (self.forwarder.cpu_ns() - cpu, self.shared.delivered.load(Relaxed) - delivered);
+        let (cpu, delivered) = (self.forwarder.cpu_ns() - cpu, self.shared.delivered.load(Relaxed) - delivered);
         let elapsed = begin.elapsed();
         self.finish()?;
         Ok(self.outcome(cpu, delivered, elapsed))
@@ -170,8 +167,7 @@ impl<'a> LibzmqLoad<'a> {
             std::thread::sleep(Duration::from_nanos(wait.min(1_000_000)));
         }
         let Some((cpu, delivered, begin)) = from else { anyhow::bail!("no time to measure") };
-        let (cpu, delivered) =
-            (self.forwarder.cpu_ns() - cpu, self.shared.delivered.load(Relaxed) - delivered);
+        let (cpu, delivered) = (self.forwarder.cpu_ns() - cpu, self.shared.delivered.load(Relaxed) - delivered);
         let elapsed = begin.elapsed();
         self.shared.record.store(false, Relaxed);
         self.finish()?;

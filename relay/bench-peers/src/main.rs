@@ -2,6 +2,8 @@
 //! in turn. Every delivered message is counted and the source never gets further ahead of the slowest subscriber than a
 //! window, so nobody wins by dropping.
 
+mod blast;
+mod crowd;
 mod forwarder;
 mod libzmq;
 mod raw;
@@ -27,17 +29,19 @@ struct Arguments {
     seconds: f64,
     #[arg(long, value_delimiter = ',', default_value = "relay,libzmq,nats,zeromq")]
     forwarders: Vec<Kind>,
-    /// Arguments of `forward-relay`, such as `shards=2`.
+    /// Arguments of `forward-relay`, such as `threads=2`.
     #[arg(long)]
     relay: Vec<String>,
+    /// 10 000 subscribers of which 100 do not read, and one publisher at full blast beside nine slow ones.
+    #[arg(long)]
+    hostile: bool,
 }
 
 fn scenarios(quick: bool) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for (peers, subscribers, payloads) in [
-        (Peers::Raw, &[1, 16, 64, 256][..], &[100, 1000][..]),
-        (Peers::Libzmq, &[1, 16, 64, 256], &[100, 1000]),
-    ] {
+    for (peers, subscribers, payloads) in
+        [(Peers::Raw, &[1, 16, 64, 256][..], &[100, 1000][..]), (Peers::Libzmq, &[1, 16, 64, 256], &[100, 1000])]
+    {
         for &payload in payloads {
             for &subscribers in subscribers {
                 for all in [true, false] {
@@ -114,9 +118,8 @@ fn print_rows(results: &[(Kind, Result<Vec<Outcome>, String>)], load: &str) {
         };
         let value = |get: fn(&Outcome) -> f64| median(outcomes.iter().map(get));
         // Of the same repetition, then the median: what disturbs the machine disturbs both.
-        let ratio = |of: fn(&Outcome, &Outcome) -> f64| {
-            median(own.iter().zip(outcomes).map(|(own, other)| of(own, other)))
-        };
+        let ratio =
+            |of: fn(&Outcome, &Outcome) -> f64| median(own.iter().zip(outcomes).map(|(own, other)| of(own, other)));
         println!(
             "| {load} | {} | {:.0} k | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
             kind.name(),
@@ -134,10 +137,18 @@ fn print_rows(results: &[(Kind, Result<Vec<Outcome>, String>)], load: &str) {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    println!("relay's deliveries/s over the other's, and the other's CPU per delivery over the relay's: `×rate`, `×CPU`");
+    if arguments.hostile {
+        crowd::run(arguments.repetitions)?;
+        return blast::run(&arguments.forwarders, arguments.repetitions);
+    }
+    println!(
+        "relay's deliveries/s over the other's, and the other's CPU per delivery over the relay's: `×rate`, `×CPU`"
+    );
     for scenario in scenarios(arguments.quick).into_iter().filter(|s| s.name().contains(&arguments.only)) {
         println!("\n### {}\n", scenario.name());
-        println!("| load | forwarder | deliveries/s | CPU ns each | cores | p50 µs | p99 µs | p99.9 µs | ×rate | ×CPU |");
+        println!(
+            "| load | forwarder | deliveries/s | CPU ns each | cores | p50 µs | p99 µs | p99.9 µs | ×rate | ×CPU |"
+        );
         println!("|---|---|---|---|---|---|---|---|---|---|");
         let kinds = scenario.forwarders(&arguments.forwarders);
         let full = in_turn(&kinds, arguments.repetitions, |kind| saturated(scenario, kind, &arguments));

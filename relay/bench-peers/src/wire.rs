@@ -157,6 +157,26 @@ pub fn subscriber(address: SocketAddr, kind: Kind, number: usize, all: bool) -> 
     Ok(stream)
 }
 
+/// Connects a subscriber of one prefix and waits until its subscription is in force (ZMTP 3.1).
+pub fn confirmed_subscriber(address: SocketAddr, prefix: &str) -> anyhow::Result<TcpStream> {
+    let mut stream = shake_hands(address, Kind::Relay, SocketType::Sub)?;
+    let mut out = BytesMut::new();
+    Command::encode_subscription(&mut out, 1, SubscriptionChange::Subscribe, prefix.as_bytes());
+    Command::encode_ping(&mut out, 0, b"");
+    stream.write_all(&out)?;
+    let mut pong = [0; 7];
+    stream.read_exact(&mut pong)?;
+    anyhow::ensure!(&pong == b"\x04\x05\x04PONG", "no PONG");
+    Ok(stream)
+}
+
+/// One message of ZMTP with a stamp, and where the stamp stands in it.
+pub fn stamped(topic: &str, payload: usize) -> (Vec<u8>, usize) {
+    let (bytes, _) = encode(Kind::Relay, topic, &vec![b'x'; payload]);
+    let stamp = bytes.len() - payload + STAMP_AT;
+    (bytes, stamp)
+}
+
 /// Connects a publisher and waits until it has heard of so many prefixes: then all subscriptions are in force.
 pub fn publisher(address: SocketAddr, kind: Kind, prefixes: usize) -> anyhow::Result<TcpStream> {
     let mut stream = shake_hands(address, kind, SocketType::Pub)?;

@@ -13,6 +13,7 @@ mod pyzmq;
 mod raw_peer;
 mod requests;
 mod slow_peers;
+mod zeromq_crate;
 
 /// `over_shards` runs the same with several.
 const FAN_OUT_THREADS: usize = 1;

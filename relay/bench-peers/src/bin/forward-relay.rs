@@ -18,7 +18,13 @@ async fn main() -> anyhow::Result<()> {
                 config.limits.connections = n.parse()?;
                 config.limits.connections_per_address = n.parse()?;
             }
+            Some(("threads", n)) => config.fan_out_threads = n.parse()?,
             Some(("backlog_bytes", n)) => config.limits.backlog_bytes = n.parse()?,
+            Some(("frame_bytes", n)) => config.limits.frame_bytes = n.parse()?,
+            Some(("heartbeat_seconds", n)) => {
+                config.heartbeat.interval = std::time::Duration::from_secs(n.parse()?);
+                config.heartbeat.timeout = config.heartbeat.interval * 2;
+            }
             Some(("stuck_seconds", n)) => config.limits.stuck_timeout = std::time::Duration::from_secs(n.parse()?),
             _ => anyhow::bail!("unknown argument {pair}"),
         }

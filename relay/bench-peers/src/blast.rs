@@ -32,8 +32,8 @@ fn drain(mut stream: TcpStream, stop: &AtomicBool, bytes: &AtomicU64) -> std::io
 
 /// Latency of the slow ones' messages, and what came of the flood per second.
 fn measure(forwarder: &Forwarder, blast: bool) -> anyhow::Result<([f64; 3], f64)> {
-    let mut subscriber = wire::confirmed_subscriber(forwarder.subscribers, "SLOW")?;
-    let greedy = wire::confirmed_subscriber(forwarder.subscribers, "BLAST")?;
+    let mut subscriber = wire::confirmed_subscriber(forwarder.subscribers, &["SLOW"])?;
+    let greedy = wire::confirmed_subscriber(forwarder.subscribers, &["BLAST"])?;
     let publisher = || wire::publisher(forwarder.publishers, Kind::Relay, 2);
     let mut slow = (0..SLOW).map(|_| publisher()).collect::<anyhow::Result<Vec<_>>>()?;
     let (stop, flooded) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));

@@ -16,8 +16,9 @@ const TOPICS: usize = 100;
 const PAYLOAD: usize = 1000;
 const MESSAGES_PER_S: u64 = 1000;
 const TIME: Duration = Duration::from_secs(6);
-/// Sent at once before, so that whoever does not read is stuck: this many bytes for each.
-const FLOOD_BYTES: usize = 1 << 20;
+/// Sent before to those that do not read, and to nobody else: more than the system and the relay keep for them.
+const FLOOD_BYTES: usize = 8 << 20;
+const FLOOD: &str = "FLOOD:";
 const BACKLOG_BYTES: usize = 256 << 10;
 
 struct Crowd {
@@ -40,18 +41,20 @@ impl Crowd {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let (mut healthy, mut stuck) = (Vec::new(), Vec::new());
         for number in 0..SUBSCRIBERS {
-            let stream = wire::confirmed_subscriber(relay.subscribers, &topics[number % TOPICS])?;
+            let topic = topics[number % TOPICS].as_str();
             // One in a hundred of each topic.
             if number / TOPICS < stuck_in_a_hundred {
+                let stream = wire::confirmed_subscriber(relay.subscribers, &[topic, FLOOD])?;
                 set_socket_recv_buffer_size(&stream, 4096)?;
                 stuck.push(stream);
                 continue;
             }
+            let stream = wire::confirmed_subscriber(relay.subscribers, &[topic])?;
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, &stream, EventData::new_u64(healthy.len() as u64), EventFlags::IN)?;
             healthy.push((stream, 0));
         }
-        let source = wire::publisher(relay.publishers, Kind::Relay, TOPICS)?;
+        let source = wire::publisher(relay.publishers, Kind::Relay, TOPICS + stuck_in_a_hundred.min(1))?;
         source.set_nonblocking(true)?;
         Ok(Self {
             source,
@@ -124,18 +127,13 @@ impl Crowd {
         }
     }
 
-    /// Many bytes for each, in portions that the healthy take.
     fn flood(&mut self) -> anyhow::Result<()> {
-        let rounds = FLOOD_BYTES / self.size() as usize;
-        for round in 0..rounds {
-            for _ in 0..TOPICS {
-                self.send(0)?;
-            }
-            if round % 64 == 0 {
-                self.finish()?;
-            }
+        let block = wire::stamped(FLOOD, PAYLOAD).0;
+        self.source.set_nonblocking(false)?;
+        for _ in 0..FLOOD_BYTES / block.len() {
+            self.source.write_all(&block)?;
         }
-        self.finish()
+        Ok(self.source.set_nonblocking(true)?)
     }
 
     fn measure(&mut self) -> anyhow::Result<[f64; 3]> {
@@ -170,7 +168,9 @@ pub fn run(repetitions: usize) -> anyhow::Result<()> {
             let begin = Instant::now();
             let relay = Forwarder::start(Kind::Relay, &options)?;
             let mut crowd = Crowd::connect(&relay, stuck)?;
-            crowd.flood()?;
+            if stuck > 0 {
+                crowd.flood()?;
+            }
             let [p50, p99, p999] = crowd.measure()?;
             let (now, highest) = relay.memory_mib();
             eprintln!("({} s)", begin.elapsed().as_secs());

@@ -157,11 +157,13 @@ pub fn subscriber(address: SocketAddr, kind: Kind, number: usize, all: bool) -> 
     Ok(stream)
 }
 
-/// Connects a subscriber of one prefix and waits until its subscription is in force (ZMTP 3.1).
-pub fn confirmed_subscriber(address: SocketAddr, prefix: &str) -> anyhow::Result<TcpStream> {
+/// Connects a subscriber and waits until its subscriptions are in force (ZMTP 3.1).
+pub fn confirmed_subscriber(address: SocketAddr, prefixes: &[&str]) -> anyhow::Result<TcpStream> {
     let mut stream = shake_hands(address, Kind::Relay, SocketType::Sub)?;
     let mut out = BytesMut::new();
-    Command::encode_subscription(&mut out, 1, SubscriptionChange::Subscribe, prefix.as_bytes());
+    for prefix in prefixes {
+        Command::encode_subscription(&mut out, 1, SubscriptionChange::Subscribe, prefix.as_bytes());
+    }
     Command::encode_ping(&mut out, 0, b"");
     stream.write_all(&out)?;
     let mut pong = [0; 7];

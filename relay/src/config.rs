@@ -70,6 +70,8 @@ pub struct Limits {
     pub topic_cache: usize,
     /// Bytes waiting for one peer; when full, whole messages are dropped.
     pub backlog_bytes: usize,
+    /// The same in messages.
+    pub backlog_messages: usize,
     /// Bytes waiting for all peers; when full, the peer that has been behind for longest is dropped.
     pub backlog_total_bytes: usize,
     /// A peer that is behind all this time and takes less than `stuck_bytes` in it is dropped.
@@ -136,6 +138,7 @@ impl Default for Limits {
             subscriptions: 500_000,
             topic_cache: 65_536,
             backlog_bytes: 64 << 20,
+            backlog_messages: 500_000,
             backlog_total_bytes: 512 << 20,
             stuck_timeout: Duration::from_secs(10),
             stuck_bytes: 64 << 10,
@@ -186,6 +189,7 @@ impl Config {
             (limits.half_open > 0, "limits.half_open must not be 0"),
             (!limits.handshake_timeout.is_zero(), "limits.handshake_timeout must not be 0"),
             (limits.subscriptions_per_peer > 0, "limits.subscriptions_per_peer must not be 0"),
+            (limits.backlog_messages > 0, "limits.backlog_messages must not be 0"),
             (limits.backlog_bytes > frame_bytes, "limits.backlog_bytes must be more than limits.frame_bytes"),
             (
                 limits.backlog_total_bytes / self.fan_out_threads.max(1) >= limits.backlog_bytes,

@@ -28,6 +28,7 @@ use link::{End, Link};
 use links::OutputLimits;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use output::BacklogLimit;
 use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
@@ -110,6 +111,7 @@ pub(crate) struct Settings {
     pub(crate) half_open: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) backlog_bytes: usize,
+    pub(crate) backlog_messages: usize,
     pub(crate) backlog_total_bytes: usize,
     pub(crate) stuck_timeout: Duration,
     pub(crate) stuck_bytes: usize,
@@ -236,8 +238,8 @@ impl<S: Switch> Engine<S> {
     ) -> Self {
         let Mailbox { poll, letters, post } = mailbox;
         let now = Instant::now();
-        let limits =
-            OutputLimits { backlog_bytes: settings.backlog_bytes, backlog_total_bytes: settings.backlog_total_bytes };
+        let backlog = BacklogLimit { bytes: settings.backlog_bytes, messages: settings.backlog_messages };
+        let limits = OutputLimits { backlog, backlog_total_bytes: settings.backlog_total_bytes };
         Self {
             name,
             poll,

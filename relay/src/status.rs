@@ -101,4 +101,6 @@ pub struct PeerStatus {
     pub dropped: u64,
     /// Bytes waiting for it.
     pub backlog_bytes: usize,
+    /// Messages waiting for it.
+    pub backlog_messages: usize,
 }

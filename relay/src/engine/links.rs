@@ -2,7 +2,7 @@
 
 use super::appetite::Written;
 use super::link::{End, Lag, Link};
-use super::output::GATHER_BYTES;
+use super::output::{BacklogLimit, GATHER_BYTES};
 use crate::counters::{EngineCounters, Share, add};
 use bytes::BytesMut;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ pub(crate) type Key = usize;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutputLimits {
-    pub(super) backlog_bytes: usize,
+    pub(super) backlog: BacklogLimit,
     pub(super) backlog_total_bytes: usize,
 }
 
@@ -167,15 +167,18 @@ impl Links {
 
     /// Sends a message from elsewhere; false if it was dropped because the backlog is full or the peer is gone.
     pub(crate) fn deliver(&mut self, key: Key, message: &[u8]) -> bool {
-        let limit = self.limits.backlog_bytes;
+        let limit = self.limits.backlog;
         let Some(link) = self.get_mut(key) else { return false };
-        if link.output.backlog_len() + message.len() > limit {
+        let (bytes, messages) = (link.output.backlog_len() + message.len(), link.output.backlog_messages());
+        if bytes > limit.bytes || messages >= limit.messages {
             link.dropped += 1;
             add(&self.counters.dropped_total, 1);
             return false;
         }
         link.delivered += 1;
-        self.append(key, |out| out.extend_from_slice(message));
+        link.output.append_message(message);
+        self.backlog_total += message.len();
+        self.touch(key);
         add(&self.counters.delivered_total, 1);
         true
     }
@@ -183,7 +186,7 @@ impl Links {
     /// Sends a command that must not be lost: a peer whose backlog has no room for it is dropped instead, and gets all of
     /// it again when it comes back.
     pub(crate) fn command(&mut self, key: Key, write: impl FnOnce(u8, &mut BytesMut)) {
-        let limit = self.limits.backlog_bytes;
+        let limit = self.limits.backlog.bytes;
         let Some(link) = self.get_mut(key) else { return };
         if link.output.backlog_len() > limit + link.allowance {
             return self.doom(key, End::Overrun);
@@ -204,7 +207,7 @@ impl Links {
 
     /// Sends an answer that a peer can ask for without end; dropped when its backlog is full.
     pub(crate) fn answer(&mut self, key: Key, write: impl FnOnce(&mut BytesMut)) {
-        let limit = self.limits.backlog_bytes;
+        let limit = self.limits.backlog.bytes;
         if self.get(key).is_some_and(|link| link.output.backlog_len() < limit) {
             self.append(key, write);
         }
@@ -221,7 +224,7 @@ impl Links {
 
     /// Writes what was sent since the last flush; `buffer` is what the ranges are of.
     pub(super) fn flush(&mut self, buffer: &[u8]) -> Written {
-        let (now, limit) = (self.now, self.limits.backlog_bytes);
+        let (now, limit) = (self.now, self.limits.backlog);
         let (mut dropped, mut written) = (0, Written::default());
         let mut touched = std::mem::take(&mut self.touched);
         let mut gather = std::mem::take(&mut self.gather);

@@ -19,6 +19,7 @@ impl Settings {
             half_open: limits.half_open,
             handshake_timeout: limits.handshake_timeout,
             backlog_bytes: limits.backlog_bytes,
+            backlog_messages: limits.backlog_messages,
             backlog_total_bytes: limits.backlog_total_bytes,
             stuck_timeout: limits.stuck_timeout,
             stuck_bytes: limits.stuck_bytes,
@@ -150,6 +151,7 @@ impl<S: Switch> Engine<S> {
                 delivered_per_second,
                 dropped: link.dropped,
                 backlog_bytes: link.output.backlog_len(),
+                backlog_messages: link.output.backlog_messages(),
             });
         }
         status.shorten();

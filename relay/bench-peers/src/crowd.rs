@@ -174,7 +174,7 @@ pub fn run(repetitions: usize) -> anyhow::Result<()> {
             let [p50, p99, p999] = crowd.measure()?;
             let (now, highest) = relay.memory_mib();
             eprintln!("({} s)", begin.elapsed().as_secs());
-            let (count, bound) = (crowd.stuck.len(), crowd.stuck.len() * BACKLOG_BYTES >> 20);
+            let (count, bound) = (crowd.stuck.len(), (crowd.stuck.len() * BACKLOG_BYTES) >> 20);
             println!("| {count} | 0 | {p50:.0} | {p99:.0} | {p999:.0} | {now} ({highest}) | {bound} |");
         }
     }

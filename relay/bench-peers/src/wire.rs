@@ -86,7 +86,8 @@ fn encode(kind: Kind, topic: &str, body: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (with_head(format!("PUB {topic} {len}\r\n")), with_head(format!("MSG {topic} 1 {len}\r\n")))
 }
 
-fn shake_hands(address: SocketAddr, kind: Kind, socket_type: SocketType) -> anyhow::Result<TcpStream> {
+/// Connects and shakes hands. Returns the minor version that the forwarder announced as well.
+fn shake_hands(address: SocketAddr, kind: Kind, socket_type: SocketType) -> anyhow::Result<(TcpStream, u8)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
@@ -94,19 +95,20 @@ fn shake_hands(address: SocketAddr, kind: Kind, socket_type: SocketType) -> anyh
         stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n")?;
         anyhow::ensure!(read_line(&mut stream)?.starts_with(b"INFO"), "no INFO");
         nats_sync(&mut stream)?;
-        return Ok(stream);
+        return Ok((stream, 0));
     }
-    let mut out = BytesMut::from(&Greeting::encode()[..]);
-    Ready { socket_type, identity: Default::default() }.encode(&mut out);
-    stream.write_all(&out)?;
+    stream.write_all(&Greeting::encode())?;
     let mut greeting = [0; 64];
     stream.read_exact(&mut greeting)?;
+    let mut out = BytesMut::new();
+    Ready { socket_type, identity: Default::default() }.encode(&mut out);
+    stream.write_all(&out)?;
     let mut head = [0; 2];
     stream.read_exact(&mut head)?;
     let mut ready = vec![0; usize::from(head[1])];
     stream.read_exact(&mut ready)?;
     anyhow::ensure!(ready.starts_with(b"\x05READY"), "the forwarder refused");
-    Ok(stream)
+    Ok((stream, greeting[11]))
 }
 
 fn read_line(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
@@ -138,7 +140,7 @@ pub fn marker(subscriber: usize) -> String {
 
 /// Connects a subscriber of one topic or of all.
 pub fn subscriber(address: SocketAddr, kind: Kind, number: usize, all: bool) -> anyhow::Result<TcpStream> {
-    let mut stream = shake_hands(address, kind, SocketType::Sub)?;
+    let (mut stream, minor) = shake_hands(address, kind, SocketType::Sub)?;
     let prefix = if all { everything(kind).to_owned() } else { topic(number, kind) };
     if kind == Kind::Nats {
         stream.write_all(format!("SUB {prefix} 1\r\n").as_bytes())?;
@@ -146,7 +148,7 @@ pub fn subscriber(address: SocketAddr, kind: Kind, number: usize, all: bool) -> 
     } else {
         let mut out = BytesMut::new();
         let mut subscribe = |prefix: &str| {
-            Command::encode_subscription(&mut out, 1, SubscriptionChange::Subscribe, prefix.as_bytes());
+            Command::encode_subscription(&mut out, minor, SubscriptionChange::Subscribe, prefix.as_bytes());
         };
         subscribe(&prefix);
         if all {
@@ -159,7 +161,7 @@ pub fn subscriber(address: SocketAddr, kind: Kind, number: usize, all: bool) -> 
 
 /// Connects a subscriber and waits until its subscriptions are in force (ZMTP 3.1).
 pub fn confirmed_subscriber(address: SocketAddr, prefixes: &[&str]) -> anyhow::Result<TcpStream> {
-    let mut stream = shake_hands(address, Kind::Relay, SocketType::Sub)?;
+    let (mut stream, _) = shake_hands(address, Kind::Relay, SocketType::Sub)?;
     let mut out = BytesMut::new();
     for prefix in prefixes {
         Command::encode_subscription(&mut out, 1, SubscriptionChange::Subscribe, prefix.as_bytes());
@@ -181,7 +183,7 @@ pub fn stamped(topic: &str, payload: usize) -> (Vec<u8>, usize) {
 
 /// Connects a publisher and waits until it has heard of so many prefixes: then all subscriptions are in force.
 pub fn publisher(address: SocketAddr, kind: Kind, prefixes: usize) -> anyhow::Result<TcpStream> {
-    let mut stream = shake_hands(address, kind, SocketType::Pub)?;
+    let (mut stream, _) = shake_hands(address, kind, SocketType::Pub)?;
     if kind != Kind::Nats {
         for _ in 0..prefixes {
             let mut head = [0; 2];

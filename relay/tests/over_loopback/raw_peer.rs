@@ -127,6 +127,12 @@ impl Raw {
         assert_eq!(self.next().await, Item::Pong(b"sync".to_vec()));
     }
 
+    /// The same for a publisher, which may hear of subscriptions meanwhile.
+    pub(crate) async fn pong(&mut self) {
+        self.send(b"\x04\x0b\x04PING\0\0sync").await;
+        while self.next().await != Item::Pong(b"sync".to_vec()) {}
+    }
+
     /// The next message or command; fails if the connection ends.
     pub(crate) async fn next(&mut self) -> Item {
         self.next_or_end().await.expect("the relay closed the connection")

@@ -193,6 +193,8 @@ pub(crate) struct Engine<S> {
     appetite: Appetite,
     now: Instant,
     next_tick: Instant,
+    /// Where the next tick goes on.
+    sweep_at: usize,
     next_status: Instant,
     stopper: Stopper,
     drain_until: Option<Instant>,
@@ -257,6 +259,7 @@ impl<S: Switch> Engine<S> {
             appetite: Appetite::default(),
             now,
             next_tick: now,
+            sweep_at: 0,
             next_status: now,
             stopper: Stopper { order: Arc::default(), post },
             drain_until: None,

@@ -35,7 +35,7 @@ pub struct EngineStatus {
 }
 
 /// Peers of one engine on the page.
-const PEERS: usize = 100;
+pub(crate) const PEERS: usize = 100;
 
 impl EngineStatus {
     /// Adds what another thread of the same engine says.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const SUBSCRIBERS: usize = 10_000;
 const TOPICS: usize = 100;
 const PAYLOAD: usize = 1000;
-const MESSAGES_PER_S: u64 = 1000;
+const MESSAGES_PER_S: u64 = 300;
 const TIME: Duration = Duration::from_secs(6);
 /// Sent before to those that do not read, and to nobody else: more than the system and the relay keep for them.
 const FLOOD_BYTES: usize = 8 << 20;

@@ -32,9 +32,12 @@ struct Arguments {
     /// Arguments of `forward-relay`, such as `threads=2`.
     #[arg(long)]
     relay: Vec<String>,
-    /// 10 000 subscribers of which 100 do not read, and one publisher at full blast beside nine slow ones.
+    /// Instead: 10 000 subscribers, of which 100 do not read.
     #[arg(long)]
-    hostile: bool,
+    crowd: bool,
+    /// Instead: one publisher at full blast beside nine slow ones.
+    #[arg(long)]
+    blast: bool,
 }
 
 fn scenarios(quick: bool) -> Vec<Scenario> {
@@ -137,8 +140,10 @@ fn print_rows(results: &[(Kind, Result<Vec<Outcome>, String>)], load: &str) {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.hostile {
-        crowd::run(arguments.repetitions)?;
+    if arguments.crowd {
+        return crowd::run(arguments.repetitions);
+    }
+    if arguments.blast {
         return blast::run(&arguments.forwarders, arguments.repetitions);
     }
     println!(

@@ -66,6 +66,8 @@ pub(crate) struct Link {
     pub(super) dropped: u64,
     /// Received and delivered when the status was last looked at.
     pub(super) shown: [u64; 2],
+    /// What they had grown by then, per second.
+    pub(super) rates: [u64; 2],
 }
 
 impl Link {
@@ -107,6 +109,7 @@ impl Link {
             delivered: 0,
             dropped: 0,
             shown: [0; 2],
+            rates: [0; 2],
         }
     }
 

@@ -105,6 +105,11 @@ impl Links {
         Some(link)
     }
 
+    /// Places for connections, taken or not; keys are below.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The connection that has been without handshake for longest.
     pub(super) fn oldest_half_open(&mut self) -> Option<Key> {
         while let Some(&(key, born)) = self.half_open.front() {

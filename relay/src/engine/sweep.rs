@@ -1,14 +1,16 @@
 //! What time does: handshakes that take too long, silent peers, stuck peers, the status page.
 
-use super::link::End;
+use super::link::{End, Link};
 use super::{Engine, Key, Settings, Switch};
 use crate::config::{Config, Limits};
-use crate::status::{EngineStatus, PeerStatus};
+use crate::status::{EngineStatus, PEERS, PeerStatus};
 use std::time::{Duration, Instant};
 use zmtp::codec::Command;
 
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(250);
+/// Connections looked at in one tick.
+const SWEEP_SLOTS: usize = 1024;
 
 impl Settings {
     /// Of an engine that is limited so.
@@ -44,7 +46,12 @@ impl Settings {
 
 impl<S: Switch> Engine<S> {
     pub(super) fn tick(&mut self) {
-        self.next_tick = self.now + self.settings.tick();
+        // A part of the connections each time, so that many of them do not hold everybody up at once.
+        let slots = self.links.slots();
+        let parts = u32::try_from(slots.div_ceil(SWEEP_SLOTS).max(1)).unwrap_or(u32::MAX);
+        self.next_tick = self.now + self.settings.tick() / parts;
+        let part = self.sweep_at..(self.sweep_at + SWEEP_SLOTS).min(slots.max(1));
+        self.sweep_at = if part.end >= slots { 0 } else { part.end };
         // After a failure of accept nobody says when the listener is worth another try.
         for listener in &mut self.listeners {
             listener.ready = true;
@@ -56,9 +63,10 @@ impl<S: Switch> Engine<S> {
             }
             self.links.doom(key, End::HandshakeTimeout);
         }
-        let keys: Vec<Key> = self.links.alive().filter(|(_, link)| link.is_open()).map(|(key, _)| key).collect();
-        for key in keys {
-            self.check(key);
+        for key in part {
+            if self.links.get(key).is_some_and(Link::is_open) {
+                self.check(key);
+            }
         }
         self.settle();
         // The front counts the peers of the shards as well.
@@ -126,36 +134,48 @@ impl<S: Switch> Engine<S> {
             backlog_bytes: self.links.backlog_total(),
             ..EngineStatus::default()
         };
-        for (key, link) in self.links.alive_mut() {
-            let Some((socket, zmtp_minor)) = link.peer().map(|peer| (peer.socket_type.name(), peer.minor)) else {
-                continue;
-            };
+        let mut weights = Vec::new();
+        for (key, link) in self.links.alive_mut().filter(|(_, link)| link.is_open()) {
             if let Some(endpoint) = status.endpoints.iter_mut().find(|endpoint| endpoint.name == link.endpoint) {
                 endpoint.peers += 1;
             }
-            let received_per_second = per_second(link.received, &mut link.shown[0]);
-            let delivered_per_second = per_second(link.delivered, &mut link.shown[1]);
-            status.received_per_second += received_per_second;
-            status.delivered_per_second += delivered_per_second;
-            status.peers.push(PeerStatus {
-                endpoint: link.endpoint,
-                address: link.address,
-                socket,
-                zmtp_minor,
-                connected_seconds: self.now.duration_since(link.born).as_secs(),
-                silent_seconds: self.now.duration_since(link.last_input).as_secs(),
-                subscriptions: self.switch.subscriptions_of(key),
-                received: link.received,
-                delivered: link.delivered,
-                received_per_second,
-                delivered_per_second,
-                dropped: link.dropped,
-                backlog_bytes: link.output.backlog_len(),
-                backlog_messages: link.output.backlog_messages(),
-            });
+            let traffic = [(link.received, 0), (link.delivered, 1)];
+            link.rates = traffic.map(|(now, which)| per_second(now, &mut link.shown[which]));
+            let [received, delivered] = link.rates;
+            status.received_per_second += received;
+            status.delivered_per_second += delivered;
+            weights.push(((link.output.backlog_len(), received + delivered), key));
         }
+        // Only those that are shown are described: with ten thousand peers the others would hold everybody up.
+        if weights.len() > PEERS {
+            weights.select_nth_unstable_by(PEERS, |a, b| b.cmp(a));
+            weights.truncate(PEERS);
+        }
+        status.peers = weights.into_iter().filter_map(|(_, key)| self.describe(key)).collect();
         status.shorten();
         self.last_status = self.now;
         status
+    }
+
+    fn describe(&self, key: Key) -> Option<PeerStatus> {
+        let link = self.links.get(key)?;
+        let peer = link.peer()?;
+        let [received_per_second, delivered_per_second] = link.rates;
+        Some(PeerStatus {
+            endpoint: link.endpoint,
+            address: link.address,
+            socket: peer.socket_type.name(),
+            zmtp_minor: peer.minor,
+            connected_seconds: self.now.duration_since(link.born).as_secs(),
+            silent_seconds: self.now.duration_since(link.last_input).as_secs(),
+            subscriptions: self.switch.subscriptions_of(key),
+            received: link.received,
+            delivered: link.delivered,
+            received_per_second,
+            delivered_per_second,
+            dropped: link.dropped,
+            backlog_bytes: link.output.backlog_len(),
+            backlog_messages: link.output.backlog_messages(),
+        })
     }
 }

@@ -55,6 +55,20 @@ fmt: ## Format the code
 bench: $(WEB)/dist/.built .venv/.ready ## Benchmarks against peers, release build
 	testkit/bench.sh
 
+.PHONY: bench-relay
+bench-relay: ## The relay beside zmq_proxy, nats-server and the zeromq crate (ARGS=--quick; root once: make setup-bench)
+	relay/bench-peers/run.sh $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## Fuzz what the relay's peers may send (SECONDS_EACH=1200; nightly and cargo-fuzz)
+	relay/fuzz/run.sh $(or $(SECONDS_EACH),1200)
+
+.PHONY: setup-bench
+setup-bench: ## Install the peers of bench-relay (root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  libzmq3-dev nats-server pkg-config g++ >/dev/null
+
 .PHONY: setup
 setup: ## Install what Debian packages provide (root)
 	apt-get update -qq

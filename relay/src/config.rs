@@ -5,6 +5,9 @@ use service::config::duration;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+/// Most threads of the fan-out.
+pub(crate) const MAX_SHARDS: usize = 64;
+
 /// Configuration of the relay. What the words mean is docs/protocol/04-relay.md.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +25,8 @@ pub struct Config {
     pub allow_empty_subscription: bool,
     /// Whether publishers hear of each subscription and not only of the first to a prefix (libzmq's XPUB_VERBOSE).
     pub forward_every_subscription: bool,
+    /// Threads of the fan-out. The first has the publishers; subscribers are spread evenly over all.
+    pub fan_out_threads: usize,
     /// Limits.
     pub limits: Limits,
     /// Requests per client connection.
@@ -65,6 +70,8 @@ pub struct Limits {
     pub topic_cache: usize,
     /// Bytes waiting for one peer; when full, whole messages are dropped.
     pub backlog_bytes: usize,
+    /// The same in messages.
+    pub backlog_messages: usize,
     /// Bytes waiting for all peers; when full, the peer that has been behind for longest is dropped.
     pub backlog_total_bytes: usize,
     /// A peer that is behind all this time and takes less than `stuck_bytes` in it is dropped.
@@ -106,6 +113,7 @@ impl Default for Config {
             subscribers: local(5558),
             allow_empty_subscription: false,
             forward_every_subscription: false,
+            fan_out_threads: 1,
             limits: Limits::default(),
             quota: Quota::default(),
             heartbeat: Heartbeat::default(),
@@ -130,6 +138,7 @@ impl Default for Limits {
             subscriptions: 500_000,
             topic_cache: 65_536,
             backlog_bytes: 64 << 20,
+            backlog_messages: 500_000,
             backlog_total_bytes: 512 << 20,
             stuck_timeout: Duration::from_secs(10),
             stuck_bytes: 64 << 10,
@@ -163,6 +172,7 @@ impl Config {
         let Limits { frame_bytes, request_frame_bytes, topic_bytes, command_bytes, .. } = self.limits;
         let limits = &self.limits;
         let rules = [
+            ((1..=MAX_SHARDS).contains(&self.fan_out_threads), "fan_out_threads must be 1 to 64"),
             ((1..=1 << 30).contains(&frame_bytes), "limits.frame_bytes must be 1 to 1073741824"),
             (
                 (proto::limits::REQUEST_BYTES..=1 << 20).contains(&request_frame_bytes),
@@ -179,10 +189,11 @@ impl Config {
             (limits.half_open > 0, "limits.half_open must not be 0"),
             (!limits.handshake_timeout.is_zero(), "limits.handshake_timeout must not be 0"),
             (limits.subscriptions_per_peer > 0, "limits.subscriptions_per_peer must not be 0"),
+            (limits.backlog_messages > 0, "limits.backlog_messages must not be 0"),
             (limits.backlog_bytes > frame_bytes, "limits.backlog_bytes must be more than limits.frame_bytes"),
             (
-                limits.backlog_total_bytes >= limits.backlog_bytes,
-                "limits.backlog_total_bytes must not be less than limits.backlog_bytes",
+                limits.backlog_total_bytes / self.fan_out_threads.max(1) >= limits.backlog_bytes,
+                "limits.backlog_total_bytes must not be less than limits.backlog_bytes for each of fan_out_threads",
             ),
             (!limits.stuck_timeout.is_zero(), "limits.stuck_timeout must not be 0"),
             (self.quota.requests_per_second > 0 && self.quota.burst > 0, "quota must not be 0"),
@@ -193,6 +204,16 @@ impl Config {
         ];
         let problems: Vec<_> = rules.iter().filter(|(holds, _)| !holds).map(|(_, text)| (*text).to_owned()).collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigProblems(problems)) }
+    }
+
+    /// The limits of one thread of the fan-out: its share of those on all subscribers together.
+    pub(crate) fn share(&self) -> Limits {
+        let threads = self.fan_out_threads;
+        Limits {
+            subscriptions: self.limits.subscriptions.div_ceil(threads),
+            backlog_total_bytes: self.limits.backlog_total_bytes / threads,
+            ..self.limits.clone()
+        }
     }
 
     /// Limits of the codec on the fan-out ports.

@@ -91,13 +91,32 @@ pub(crate) fn add(counter: &AtomicU64, n: u64) {
     }
 }
 
-pub(crate) fn set(gauge: &AtomicU64, n: usize) {
-    gauge.store(n as u64, Ordering::Relaxed);
+/// What one thread has put into a gauge that several share.
+#[derive(Debug, Default)]
+pub(crate) struct Share(u64);
+
+impl Share {
+    pub(crate) fn show(&mut self, gauge: &AtomicU64, n: usize) {
+        let before = std::mem::replace(&mut self.0, n as u64);
+        if before != self.0 {
+            // Wraps around when it shrinks, and so does the sum.
+            gauge.fetch_add(self.0.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gauge_that_threads_share_is_their_sum() {
+        let (gauge, mut a, mut b) = (AtomicU64::new(0), Share::default(), Share::default());
+        a.show(&gauge, 5);
+        b.show(&gauge, 7);
+        a.show(&gauge, 2);
+        assert_eq!(gauge.load(Ordering::Relaxed), 9);
+    }
 
     #[test]
     fn names_of_counters_end_in_total_and_those_of_gauges_do_not() {

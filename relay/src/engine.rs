@@ -4,42 +4,49 @@
 //! a large backlog starves nobody, and a peer that does not read costs its backlog and nothing else. Received bytes are
 //! looked at in place; a message on its way to subscribers is a range of the read buffer, never an object.
 //!
-//! Reading order: `output` (pure: what is written, kept or dropped), `admission` (pure), `link`, `links`, this file
+//! Reading order: `output` (pure: what is written, kept or dropped), `admission` and `appetite` (pure), `link`, `links`, this file
 //! (poll, accept, turns), `input` (what a turn does with bytes), `sweep` (what time does).
 
 mod admission;
+mod appetite;
 mod input;
 mod link;
 mod links;
+mod mail;
 mod output;
 mod sweep;
 
 pub(crate) use input::Message;
 pub(crate) use links::{Key, Links};
+pub(crate) use mail::{Mail, Mailbox, Post};
 
-use crate::counters::{EngineCounters, add};
-use crate::status::EngineStatus;
+use crate::counters::{EngineCounters, Share, add};
+use crate::status::{EndpointStatus, EngineStatus};
 use admission::Admission;
+use appetite::Appetite;
 use link::{End, Link};
 use links::OutputLimits;
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
+use output::BacklogLimit;
 use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
 use zmtp::codec::{Local, SubscriptionChange};
 
-/// Most bytes of one read.
-const READ_BYTES: usize = 256 << 10;
+/// Most bytes of one read; how many of them are used is `appetite`'s affair.
+const READ_BYTES: usize = appetite::MOST_BYTES;
 /// Connections accepted before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Connections that the system keeps until they are accepted.
 const WAITING_CONNECTIONS: i32 = 4096;
+/// Letters read before the connections get their turns.
+const MAIL_PER_TURN: usize = 4096;
 const EVENTS: usize = 1024;
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
@@ -55,8 +62,32 @@ pub(crate) trait Switch: Send {
     fn subscription(&mut self, links: &mut Links, key: Key, change: SubscriptionChange, topic: &[u8]);
     /// A peer that was opened is gone; nothing can be sent to it any more.
     fn closed(&mut self, links: &mut Links, key: Key);
-    /// Called after each batch of input, to add up counters.
-    fn settle(&mut self);
+    /// Called after each batch of input, while its buffer is there: hands out what was held back and adds up counters.
+    fn settle(&mut self, links: &mut Links, buffer: &[u8]);
+    /// The shard that shall have a peer that has shaken hands; `None` keeps it here, where it is opened.
+    fn place(&mut self, _local: SocketType) -> Option<usize> {
+        None
+    }
+    /// Sends a peer to a shard; gives it back if the shard cannot take it.
+    fn hand_over(&mut self, _shard: usize, mail: Mail) -> Result<(), Mail> {
+        Err(mail)
+    }
+    /// Whether publishers may be read now. When not, mail will come.
+    fn has_room(&self) -> bool {
+        true
+    }
+    /// Mail for the front.
+    fn mail(&mut self, _links: &mut Links, _mail: Mail) {}
+    /// Messages for this shard.
+    fn batch(&mut self, _links: &mut Links, _messages: &[u8]) {}
+    /// A batch is written; its memory goes back.
+    fn handed_out(&mut self, _memory: Vec<u8>) {}
+    /// Whether the answer to a PING has to wait; it is then sent by the switch.
+    fn holds_pong(&mut self, _links: &Links, _key: Key, _context: &[u8]) -> bool {
+        false
+    }
+    /// Called when the mail has been read.
+    fn after_mail(&mut self, _links: &mut Links) {}
     /// Subscriptions of one peer, for the status page.
     fn subscriptions_of(&self, key: Key) -> usize;
     /// Different prefixes subscribed to, for the status page.
@@ -80,11 +111,14 @@ pub(crate) struct Settings {
     pub(crate) half_open: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) backlog_bytes: usize,
+    pub(crate) backlog_messages: usize,
     pub(crate) backlog_total_bytes: usize,
     pub(crate) stuck_timeout: Duration,
     pub(crate) stuck_bytes: usize,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) heartbeat_timeout: Duration,
+    /// Subscribers come by mail.
+    pub(crate) is_shard: bool,
 }
 
 /// A port could not be bound.
@@ -111,19 +145,20 @@ struct Listener {
 /// Tells the engine to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Stopper {
-    orders: SyncSender<Duration>,
-    waker: Arc<Waker>,
+    /// How long to drain.
+    order: Arc<Mutex<Option<Duration>>>,
+    post: Post,
 }
 
 impl Stopper {
     /// Stop accepting, write what waits for at most `drain`, then end.
     pub(crate) fn stop(&self, drain: Duration) {
-        if self.orders.try_send(drain).is_err() {
-            tracing::debug!("the engine was told before, or is gone");
-        }
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake the engine");
-        }
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(drain);
+        self.post.wake();
+    }
+
+    fn order(&self) -> Option<Duration> {
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,67 +185,99 @@ pub(crate) struct Engine<S> {
     counters: Arc<EngineCounters>,
     /// Connections that get a turn without waiting for the system.
     ready: VecDeque<Key>,
+    /// Publishers that are read again when there is room.
+    waiting: Vec<Key>,
+    letters: Receiver<Mail>,
+    more_mail: bool,
     buffer: Vec<u8>,
+    appetite: Appetite,
     now: Instant,
     next_tick: Instant,
+    /// Where the next tick goes on.
+    sweep_at: usize,
     next_status: Instant,
-    orders: Receiver<Duration>,
     stopper: Stopper,
     drain_until: Option<Instant>,
+    /// For the status page.
+    endpoints: Vec<EndpointStatus>,
+    last_status: Instant,
     status: Arc<Mutex<EngineStatus>>,
+    shown: [Share; 2],
 }
 
 impl<S: Switch> Engine<S> {
     /// Binds the ports. Nothing is accepted before [`Self::run`].
     pub(crate) fn bind(
         name: &'static str,
+        mailbox: Mailbox,
         ports: Vec<Port>,
         settings: Settings,
         switch: S,
         counters: Arc<EngineCounters>,
     ) -> Result<Self, PortError> {
-        let first = ports.first().map(|port| (port.name, port.address));
-        let (port, address) = first.unwrap_or((name, SocketAddr::from(([0, 0, 0, 0], 0))));
-        let system = |source| PortError { port, address, source };
-        let poll = Poll::new().map_err(system)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system)?);
-        let mut listeners = Vec::new();
+        let mut engine = Self::of_shard(name, mailbox, Vec::new(), settings, switch, counters);
         for (at, mut port) in ports.into_iter().enumerate() {
             let error = |source| PortError { port: port.name, address: port.address, source };
             let mut socket = listen(port.address).map_err(error)?;
-            let registry = poll.registry();
+            let registry = engine.poll.registry();
             registry.register(&mut socket, Token(FIRST_LISTENER + at), Interest::READABLE).map_err(error)?;
             port.address = socket.local_addr().map_err(error)?;
-            listeners.push(Listener { port, socket, ready: true });
+            let (name, address, socket_type) = (port.name, port.address, port.socket_type.name());
+            engine.endpoints.push(EndpointStatus { name, address, socket: socket_type, peers: 0 });
+            engine.listeners.push(Listener { port, socket, ready: true });
         }
-        let (sender, orders) = sync_channel(1);
+        Ok(engine)
+    }
+
+    /// An engine without ports: its peers come by mail.
+    pub(crate) fn of_shard(
+        name: &'static str,
+        mailbox: Mailbox,
+        endpoints: Vec<EndpointStatus>,
+        settings: Settings,
+        switch: S,
+        counters: Arc<EngineCounters>,
+    ) -> Self {
+        let Mailbox { poll, letters, post } = mailbox;
         let now = Instant::now();
-        let limits =
-            OutputLimits { backlog_bytes: settings.backlog_bytes, backlog_total_bytes: settings.backlog_total_bytes };
-        Ok(Self {
+        let backlog = BacklogLimit { bytes: settings.backlog_bytes, messages: settings.backlog_messages };
+        let limits = OutputLimits { backlog, backlog_total_bytes: settings.backlog_total_bytes };
+        Self {
             name,
             poll,
-            listeners,
+            listeners: Vec::new(),
             links: Links::new(limits, Arc::clone(&counters), now),
             switch,
             admission: Admission::new(&settings),
             settings,
             counters,
             ready: VecDeque::new(),
+            waiting: Vec::new(),
+            letters,
+            more_mail: false,
             buffer: vec![0; READ_BYTES + link::CARRY_BYTES],
+            appetite: Appetite::default(),
             now,
             next_tick: now,
+            sweep_at: 0,
             next_status: now,
-            orders,
-            stopper: Stopper { orders: sender, waker },
+            stopper: Stopper { order: Arc::default(), post },
             drain_until: None,
+            endpoints,
+            last_status: now,
             status: Arc::default(),
-        })
+            shown: Default::default(),
+        }
+    }
+
+    /// The ports, for the status page of engines that share them.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.endpoints.clone()
     }
 
     /// The bound address of each port, in order.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.port.address).collect()
+        self.endpoints.iter().map(|endpoint| endpoint.address).collect()
     }
 
     pub(crate) fn stopper(&self) -> Stopper {
@@ -237,6 +304,7 @@ impl<S: Switch> Engine<S> {
             for event in &events {
                 self.mark(event);
             }
+            self.read_mail();
             if self.take_order() {
                 return Ok(());
             }
@@ -258,7 +326,7 @@ impl<S: Switch> Engine<S> {
 
     /// How long the poll may wait.
     fn patience(&self) -> Duration {
-        let busy = !self.ready.is_empty() || self.listeners.iter().any(|listener| listener.ready);
+        let busy = self.more_mail || !self.ready.is_empty() || self.listeners.iter().any(|listener| listener.ready);
         if busy { Duration::ZERO } else { self.next_tick.saturating_duration_since(Instant::now()) }
     }
 
@@ -281,15 +349,75 @@ impl<S: Switch> Engine<S> {
 
     /// True when the engine shall end now.
     fn take_order(&mut self) -> bool {
-        match self.orders.try_recv() {
-            Ok(drain) => {
-                self.listeners.clear();
-                self.drain_until.get_or_insert(self.now + drain);
-                self.next_tick = self.now;
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        if let Some(drain) = self.stopper.order().filter(|_| self.drain_until.is_none()) {
+            self.listeners.clear();
+            self.drain_until = Some(self.now + drain);
+            self.next_tick = self.now;
         }
         self.drain_until.is_some_and(|until| self.now >= until || self.links.backlog_total() == 0)
+    }
+
+    /// Reads what other threads have sent, at most so much that the connections get their turns.
+    fn read_mail(&mut self) {
+        self.more_mail = true;
+        for _ in 0..MAIL_PER_TURN {
+            let Ok(mail) = self.letters.try_recv() else {
+                self.more_mail = false;
+                break;
+            };
+            match mail {
+                Mail::Adopt(link) => self.adopt(link),
+                Mail::Batch(messages) => {
+                    self.switch.batch(&mut self.links, &messages);
+                    self.links.flush(&messages);
+                    self.switch.handed_out(messages);
+                }
+                mail => {
+                    if let Mail::Left { address, .. } = &mail {
+                        self.admission.left(*address, true);
+                    }
+                    self.switch.mail(&mut self.links, mail);
+                }
+            }
+        }
+        self.switch.after_mail(&mut self.links);
+        self.settle();
+        if self.switch.has_room() {
+            self.ready.extend(self.waiting.drain(..));
+        }
+    }
+
+    /// Takes over a peer that shook hands elsewhere, with what it sent since.
+    fn adopt(&mut self, mut link: Box<Link>) {
+        let mut bytes = std::mem::take(&mut link.partial);
+        link.arrive();
+        let address = link.address;
+        self.admission.entered();
+        self.admission.opened(address);
+        let Some(key) = self.watch(link) else { return };
+        self.switch.opened(&mut self.links, key);
+        let used = self.digest_open(key, &mut bytes);
+        bytes.drain(..used);
+        if let Some(link) = self.links.get_mut(key) {
+            link.partial = bytes;
+            link.queued = true;
+            self.ready.push_back(key);
+        }
+        self.links.touch(key);
+        self.settle();
+    }
+
+    /// Sends a peer that has shaken hands to its shard.
+    fn hand_over(&mut self, key: Key, shard: usize) {
+        let Some(mut link) = self.links.remove(key) else { return };
+        if let Err(error) = self.poll.registry().deregister(&mut link.stream) {
+            tracing::warn!(engine = self.name, %error, "cannot stop watching a connection");
+        }
+        let address = link.address;
+        if self.switch.hand_over(shard, Mail::Adopt(link)).is_err() {
+            self.admission.left(address, true);
+            add(&self.counters.refused_total, 1);
+        }
     }
 
     fn accept(&mut self, at: usize) {
@@ -298,7 +426,8 @@ impl<S: Switch> Engine<S> {
             match listener.socket.accept() {
                 Ok((stream, address)) => {
                     let (codec, local) = (listener.port.codec, Local::new(listener.port.socket_type));
-                    self.admit(at, Link::new(stream, address.ip(), at, local, codec, self.now));
+                    let name = listener.port.name;
+                    self.admit(Box::new(Link::new(stream, address.ip(), name, local, codec, self.now)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.ready = false;
@@ -317,7 +446,7 @@ impl<S: Switch> Engine<S> {
         }
     }
 
-    fn admit(&mut self, listener: usize, link: Link) {
+    fn admit(&mut self, link: Box<Link>) {
         if !self.admission.has_room(link.address) {
             add(&self.counters.refused_total, 1);
             return;
@@ -328,19 +457,26 @@ impl<S: Switch> Engine<S> {
             self.links.doom(oldest, End::Crowded);
             self.settle();
         }
-        let key = self.links.insert(link);
-        let Some(link) = self.links.get_mut(key) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut link.stream, Token(FIRST_LINK + key), interest) {
-            tracing::warn!(port = self.listeners[listener].port.name, %error, "cannot watch a connection");
-            self.links.remove(key);
-            return;
-        }
         link.configure();
-        add(&self.counters.accepted_total, 1);
         self.admission.entered();
+        let Some(key) = self.watch(link) else { return };
+        add(&self.counters.accepted_total, 1);
         self.links.touch(key);
         self.settle();
+    }
+
+    /// Has the system say when a connection can be read or written.
+    fn watch(&mut self, link: Box<Link>) -> Option<Key> {
+        let key = self.links.insert(link);
+        let link = self.links.get_mut(key)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut link.stream, Token(FIRST_LINK + key), interest) {
+            tracing::warn!(port = link.endpoint, %error, "cannot watch a connection");
+            self.links.doom(key, End::Broken(error));
+            self.settle();
+            return None;
+        }
+        Some(key)
     }
 
     /// One turn of one connection: write what waits, read once, hand out what is whole.
@@ -351,15 +487,19 @@ impl<S: Switch> Engine<S> {
             self.links.touch(key);
             self.links.flush(&[]);
         }
-        if self.links.get(key).is_some_and(|link| link.readable) {
+        let has_room = self.switch.has_room();
+        if self.links.get(key).is_some_and(|link| link.readable && (has_room || link.local != SocketType::Xsub)) {
             self.read(key);
         }
         self.settle();
-        if let Some(link) = self.links.get_mut(key)
-            && (link.readable || (link.output.writable && link.output.backlog_len() > 0))
+        let Some(link) = self.links.get_mut(key) else { return };
+        if let Some(shard) = link.leaving {
+            self.hand_over(key, shard);
+        } else if (link.readable || (link.output.writable && link.output.backlog_len() > 0))
             && !std::mem::replace(&mut link.queued, true)
         {
-            self.ready.push_back(key);
+            let waits = !has_room && link.local == SocketType::Xsub;
+            if waits { self.waiting.push(key) } else { self.ready.push_back(key) }
         }
     }
 
@@ -370,7 +510,7 @@ impl<S: Switch> Engine<S> {
             let Some((key, end)) = self.links.next_doomed() else { break };
             self.bury(key, end);
         }
-        self.switch.settle();
+        self.switch.settle(&mut self.links, &[]);
     }
 
     fn bury(&mut self, key: Key, end: End) {
@@ -385,7 +525,7 @@ impl<S: Switch> Engine<S> {
         if was_open {
             self.switch.closed(&mut self.links, key);
         }
-        self.links.remove(key);
+        drop(self.links.remove(key));
     }
 
     fn publish_status(&mut self) {

@@ -2,7 +2,8 @@
 //!
 //! Publishers connect to 5557 and subscribers to 5558: messages are forwarded by frame 0 alone, unchanged, and
 //! subscriptions travel upstream. Clients ask on 5559 and ingestors hear of it on 5555: a request is checked, answered at
-//! once, and forgotten. The two pairs have an engine of their own, each on one thread, so neither waits for the other.
+//! once, and forgotten. The two pairs have engines of their own, so neither waits for the other: one thread for requests,
+//! one or more for the fan-out.
 //!
 //! Invariants:
 //!
@@ -29,10 +30,10 @@ mod subscriptions;
 
 pub use engine::PortError;
 
-use config::{Config, ConfigProblems};
+use config::{Config, ConfigProblems, MAX_SHARDS};
 use counters::{EngineCounters, RequestCounters};
-use engine::{Engine, Port, Settings, Stopper};
-use fan_out::FanOut;
+use engine::{Engine, Mailbox, Port, Settings, Stopper};
+use fan_out::{FanOut, Front, FrontPort, ShardPort, Side};
 use metrics::RelayCollector;
 use requests::Requests;
 use service::metrics::Metrics;
@@ -40,7 +41,7 @@ use status::{EngineStatus, Status};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use zmtp::SocketType;
 
@@ -66,6 +67,9 @@ pub enum BindError {
     /// A port could not be bound.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The system refused a poll.
+    #[error("cannot watch connections")]
+    System(#[source] std::io::Error),
 }
 
 /// Why the relay ended without being told to.
@@ -101,15 +105,21 @@ pub enum RunError {
 #[derive(Debug, Clone)]
 pub struct Observer {
     collector: Arc<RelayCollector>,
-    engines: [Arc<Mutex<EngineStatus>>; 2],
+    engines: Arc<[Arc<Mutex<EngineStatus>>]>,
 }
 
 impl Observer {
     /// Diagnostics for the `/status` page.
     #[must_use]
     pub fn status(&self) -> Status {
-        let engines =
-            self.engines.iter().map(|status| status.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect();
+        let mut engines: Vec<EngineStatus> = Vec::new();
+        for status in self.engines.iter() {
+            let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match engines.last_mut().filter(|last| last.name == status.name) {
+                Some(front) => front.absorb(status),
+                None => engines.push(status),
+            }
+        }
         let counters = self.collector.modules().into_iter().flat_map(|(prefix, values)| {
             values.into_iter().map(move |value| (format!("{prefix}_{}", value.name), value.value))
         });
@@ -144,7 +154,8 @@ impl Observer {
 
 /// A relay whose ports are bound. It serves nobody before [`Self::run`].
 pub struct Relay {
-    fan_out: Engine<FanOut>,
+    /// The front first, then the shards.
+    fan_out: Vec<Engine<FanOut>>,
     requests: Engine<Requests>,
     addresses: Addresses,
     observer: Observer,
@@ -164,7 +175,6 @@ impl Relay {
     /// If the configuration is not valid or a port is taken.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         config.check()?;
-        let settings = Settings::from(config);
         let port = |name, address, socket_type, codec| Port { name, address, socket_type, codec };
         let counters = Arc::new(EngineCounters::default());
         let codec = config.fan_out_codec();
@@ -172,8 +182,7 @@ impl Relay {
             port("publishers", config.publishers, SocketType::Xsub, codec),
             port("subscribers", config.subscribers, SocketType::Xpub, codec),
         ];
-        let switch = FanOut::new(config, Arc::clone(&counters));
-        let fan_out = Engine::bind("fanout", ports, settings.clone(), switch, Arc::clone(&counters))?;
+        let fan_out = bind_fan_out(config, ports, &counters)?;
 
         let (request_counters, outcomes) = (Arc::new(EngineCounters::default()), Arc::new(RequestCounters::default()));
         let codec = config.request_codec();
@@ -183,12 +192,15 @@ impl Relay {
         ];
         let wall_clock = service::clock::now_ns;
         let switch = Requests::new(config, wall_clock, Arc::clone(&request_counters), Arc::clone(&outcomes));
-        let requests = Engine::bind("requests", ports, settings, switch, Arc::clone(&request_counters))?;
+        let settings = Settings::new(config, &config.limits);
+        let mailbox = Mailbox::open().map_err(BindError::System)?;
+        let requests = Engine::bind("requests", mailbox, ports, settings, switch, Arc::clone(&request_counters))?;
 
-        let (front, back) = (fan_out.addresses(), requests.addresses());
+        let (front, back) = (fan_out[0].addresses(), requests.addresses());
         let addresses = Addresses { publishers: front[0], subscribers: front[1], requests: back[0], work: back[1] };
         let collector = Arc::new(RelayCollector { fan_out: counters, requests: request_counters, outcomes });
-        let observer = Observer { collector, engines: [fan_out.status(), requests.status()] };
+        let engines = fan_out.iter().map(Engine::status).chain([requests.status()]).collect();
+        let observer = Observer { collector, engines };
         Ok(Self { fan_out, requests, addresses, observer, drain_timeout: config.drain_timeout })
     }
 
@@ -211,30 +223,70 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Addresses { requests, work, publishers, subscribers } = self.addresses;
         tracing::info!(%requests, %work, %publishers, %subscribers, "relay serves");
-        // Also when this future is dropped or a thread could not be started.
-        let threads =
-            StopOnDrop { stoppers: [self.fan_out.stopper(), self.requests.stopper()], drain: self.drain_timeout };
-        let mut front = spawn("fanout", move || self.fan_out.run())?;
-        let mut back = spawn("requests", move || self.requests.run())?;
-        let early = tokio::select! {
-            () = stop.cancelled() => None,
-            ended = &mut front => Some((true, ended)),
-            ended = &mut back => Some((false, ended)),
-        };
-        drop(threads);
-        let (front, back) = match early {
-            None => (front.await, back.await),
-            Some((true, ended)) => (ended, back.await),
-            Some((false, ended)) => (front.await, ended),
-        };
-        let result = ended("fanout", front).and(ended("requests", back));
+        let (sender, mut reports) = mpsc::channel(MAX_SHARDS + 1);
+        // Dropped also when this future is dropped or a thread could not be started.
+        let stopper = || StopOnDrop { stoppers: Vec::new(), drain: self.drain_timeout };
+        let (mut ports, mut shards) = (stopper(), stopper());
+        let mut threads = 1;
+        ports.stoppers.push(self.requests.stopper());
+        spawn(Report::gone("requests", false), &sender, move || self.requests.run())?;
+        for (number, engine) in self.fan_out.into_iter().enumerate() {
+            let is_front = number == 0;
+            let stoppers = if is_front { &mut ports } else { &mut shards };
+            stoppers.stoppers.push(engine.stopper());
+            spawn(Report::gone("fanout", is_front), &sender, move || engine.run())?;
+            threads += 1;
+        }
+        let (mut ports, mut shards, mut result) = (Some(ports), Some(shards), Ok(()));
+        while threads > 0 {
+            let report = tokio::select! {
+                () = stop.cancelled(), if ports.is_some() => {
+                    drop(ports.take());
+                    continue;
+                }
+                report = reports.recv() => report,
+            };
+            let Some(report) = report else { break };
+            threads -= 1;
+            drop(ports.take());
+            // The shards end after the front: what it has sent them is then in their mail. If one fails, all end.
+            if report.is_front || report.result.is_err() {
+                drop(shards.take());
+            }
+            result = result.and(report.result);
+        }
         tracing::info!("relay stopped");
         result
     }
 }
 
+/// Binds the front and makes the shards.
+fn bind_fan_out(
+    config: &Config,
+    ports: Vec<Port>,
+    counters: &Arc<EngineCounters>,
+) -> Result<Vec<Engine<FanOut>>, BindError> {
+    let settings = Settings::new(config, &config.share());
+    let front = Mailbox::open().map_err(BindError::System)?;
+    let (mut shards, mut switches) = (Vec::new(), Vec::new());
+    for shard in 0..config.fan_out_threads - 1 {
+        let (mailbox, handled) = (Mailbox::open().map_err(BindError::System)?, Arc::default());
+        shards.push(ShardPort::new(mailbox.post(), Arc::clone(&handled)));
+        let upstream = Side::Shard(FrontPort::new(shard, front.post(), handled));
+        switches.push((mailbox, FanOut::new(config, upstream, Arc::clone(counters))));
+    }
+    let switch = FanOut::new(config, Side::Front(Front::new(shards)), Arc::clone(counters));
+    let front = Engine::bind("fanout", front, ports, settings.clone(), switch, Arc::clone(counters))?;
+    let (endpoints, settings) = (front.endpoints(), settings.of_shard());
+    let shard = |(mailbox, switch)| {
+        Engine::of_shard("fanout", mailbox, endpoints.clone(), settings.clone(), switch, Arc::clone(counters))
+    };
+    let shards: Vec<_> = switches.into_iter().map(shard).collect();
+    Ok([front].into_iter().chain(shards).collect())
+}
+
 struct StopOnDrop {
-    stoppers: [Stopper; 2],
+    stoppers: Vec<Stopper>,
     drain: Duration,
 }
 
@@ -244,31 +296,48 @@ impl Drop for StopOnDrop {
     }
 }
 
-type Ended = Result<std::io::Result<()>, oneshot::error::RecvError>;
+/// How a thread ended.
+struct Report {
+    is_front: bool,
+    engine: &'static str,
+    result: Result<(), RunError>,
+}
 
-fn ended(engine: &'static str, result: Ended) -> Result<(), RunError> {
-    match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(source)) => Err(RunError::Poll { engine, source }),
-        Err(_) => Err(RunError::Gone { engine }),
+impl Report {
+    /// What holds until the thread says something else.
+    const fn gone(engine: &'static str, is_front: bool) -> Self {
+        Self { is_front, engine, result: Err(RunError::Gone { engine }) }
+    }
+}
+
+/// Sends the report when its thread ends, also by a panic.
+struct Reporter {
+    report: Option<Report>,
+    sender: mpsc::Sender<Report>,
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        // Nobody waits any more only if the whole relay was dropped.
+        drop(self.report.take().map(|report| self.sender.try_send(report)));
     }
 }
 
 /// Runs an engine on a thread of its own: it waits in the system's poll, which an async worker must not.
 fn spawn(
-    engine: &'static str,
+    report: Report,
+    sender: &mpsc::Sender<Report>,
     run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> Result<oneshot::Receiver<std::io::Result<()>>, RunError> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::Builder::new()
-        .name(format!("relay-{engine}"))
-        .spawn(move || {
-            let result = run();
-            // Nobody waits any more only if the whole relay was dropped.
-            drop(sender.send(result));
-        })
-        .map_err(|source| RunError::Thread { engine, source })?;
-    Ok(receiver)
+) -> Result<(), RunError> {
+    let engine = report.engine;
+    let mut reporter = Reporter { report: Some(report), sender: sender.clone() };
+    let thread = std::thread::Builder::new().name(format!("relay-{engine}")).spawn(move || {
+        let result = run().map_err(|source| RunError::Poll { engine, source });
+        if let Some(report) = &mut reporter.report {
+            report.result = result;
+        }
+    });
+    thread.map(drop).map_err(|source| RunError::Thread { engine, source })
 }
 
 /// Binds and serves until the token is cancelled.

@@ -179,7 +179,7 @@ impl Switch for Requests {
         self.workers.remove(key);
     }
 
-    fn settle(&mut self) {}
+    fn settle(&mut self, _links: &mut Links, _buffer: &[u8]) {}
 
     fn subscriptions_of(&self, key: Key) -> usize {
         self.workers.index().count_of(key)

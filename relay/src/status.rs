@@ -26,8 +26,37 @@ pub struct EngineStatus {
     pub prefixes: usize,
     /// Bytes waiting for all peers.
     pub backlog_bytes: usize,
-    /// The peers with the most waiting, at most a hundred.
+    /// Messages received from all peers, per second since the last look.
+    pub received_per_second: u64,
+    /// Messages sent to all peers or waiting for them, per second since the last look.
+    pub delivered_per_second: u64,
+    /// The peers with the most waiting, then those with the most traffic; at most a hundred.
     pub peers: Vec<PeerStatus>,
+}
+
+/// Peers of one engine on the page.
+pub(crate) const PEERS: usize = 100;
+
+impl EngineStatus {
+    /// Adds what another thread of the same engine says.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (own, others) in self.endpoints.iter_mut().zip(&other.endpoints) {
+            own.peers += others.peers;
+        }
+        self.half_open += other.half_open;
+        self.backlog_bytes += other.backlog_bytes;
+        self.received_per_second += other.received_per_second;
+        self.delivered_per_second += other.delivered_per_second;
+        self.peers.extend(other.peers);
+        self.shorten();
+    }
+
+    /// Leaves the peers that matter most.
+    pub(crate) fn shorten(&mut self) {
+        let weight = |peer: &PeerStatus| (peer.backlog_bytes, peer.received_per_second + peer.delivered_per_second);
+        self.peers.sort_by_key(|peer| std::cmp::Reverse(weight(peer)));
+        self.peers.truncate(PEERS);
+    }
 }
 
 /// One port.
@@ -64,8 +93,14 @@ pub struct PeerStatus {
     pub received: u64,
     /// Messages sent to it or waiting for it.
     pub delivered: u64,
+    /// Messages it sent, per second since the last look.
+    pub received_per_second: u64,
+    /// Messages sent to it or waiting for it, per second since the last look.
+    pub delivered_per_second: u64,
     /// Messages dropped because its backlog was full.
     pub dropped: u64,
     /// Bytes waiting for it.
     pub backlog_bytes: usize,
+    /// Messages waiting for it.
+    pub backlog_messages: usize,
 }

@@ -1,7 +1,7 @@
 //! Subscriptions of the peers of one XPUB port, checked and limited.
 
 use crate::config::Limits;
-use crate::counters::{EngineCounters, add, set};
+use crate::counters::{EngineCounters, Share, add};
 use crate::engine::Key;
 use std::sync::Arc;
 use zmtp::codec::SubscriptionChange;
@@ -18,6 +18,9 @@ pub(crate) struct Subscriptions {
     topic_bytes: usize,
     max_per_peer: usize,
     max_total: usize,
+    /// Pairs of shards, whose subscriptions are limited and counted where their subscribers are.
+    of_shards: usize,
+    shown: Share,
     counters: Arc<EngineCounters>,
 }
 
@@ -42,6 +45,8 @@ impl Subscriptions {
             topic_bytes: limits.topic_bytes,
             max_per_peer: limits.subscriptions_per_peer,
             max_total: limits.subscriptions,
+            of_shards: 0,
+            shown: Share::default(),
             counters,
         }
     }
@@ -72,7 +77,7 @@ impl Subscriptions {
     fn allows(&self, key: Key, topic: &[u8]) -> bool {
         topic.len() <= self.topic_bytes
             && self.index.count_of(key) < self.max_per_peer
-            && self.index.pair_count() < self.max_total
+            && self.index.pair_count() - self.of_shards < self.max_total
             && (self.rule)(topic)
     }
 
@@ -83,8 +88,28 @@ impl Subscriptions {
         gone
     }
 
-    fn count(&self) {
-        set(&self.counters.subscriptions, self.index.pair_count());
+    /// A shard has a prefix from now on, or has it no more.
+    pub(crate) fn change_of_shard(&mut self, key: Key, change: SubscriptionChange, prefix: &[u8]) -> Upstream {
+        match change {
+            SubscriptionChange::Subscribe => match self.index.subscribe(key, prefix) {
+                Added::Already => Upstream::Again,
+                added => {
+                    self.of_shards += 1;
+                    if added == Added::First { Upstream::First } else { Upstream::Again }
+                }
+            },
+            SubscriptionChange::Cancel => match self.index.cancel(key, prefix) {
+                Removed::Absent => Upstream::Nothing,
+                removed => {
+                    self.of_shards -= 1;
+                    if removed == Removed::Last { Upstream::Last } else { Upstream::Nothing }
+                }
+            },
+        }
+    }
+
+    fn count(&mut self) {
+        self.shown.show(&self.counters.subscriptions, self.index.pair_count() - self.of_shards);
     }
 }
 

@@ -24,9 +24,9 @@ mod socket;
 
 pub use limits::Limits;
 pub use socket::{
-    Backoff, Counters, CountersSnapshot, DealerOptions, DealerSocket, Endpoint, EndpointError, Heartbeat, Multipart,
-    Overflow, PeerKey, PubOptions, PubSocket, RouterOptions, RouterSocket, SendError, SendOutcome, SocketError,
-    SocketOptions, SubOptions, SubSocket, SubscriptionEvent,
+    Backoff, ConnectionEvent, Counters, CountersSnapshot, DealerOptions, DealerSocket, EndReason, Endpoint,
+    EndpointError, Heartbeat, Multipart, Overflow, PeerKey, PubOptions, PubSocket, RouterOptions, RouterSocket,
+    SendError, SendOutcome, SocketError, SocketOptions, SubOptions, SubSocket, SubscriptionEvent,
 };
 pub use socket_type::SocketType;
 pub use subscription::{Added, Removed, SubscriptionIndex};

@@ -5,6 +5,7 @@
 
 mod counters;
 mod endpoint;
+mod event;
 mod inbox;
 mod link;
 mod options;
@@ -19,6 +20,7 @@ mod sub_socket;
 pub use counters::{Counters, CountersSnapshot};
 pub use dealer_socket::DealerSocket;
 pub use endpoint::{Endpoint, EndpointError};
+pub use event::{ConnectionEvent, EndReason};
 pub use options::{Backoff, DealerOptions, Heartbeat, Overflow, PubOptions, RouterOptions, SocketOptions, SubOptions};
 pub use pub_socket::{PubSocket, SendOutcome, SubscriptionEvent};
 pub use router_socket::{PeerKey, RouterSocket};

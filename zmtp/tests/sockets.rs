@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use zmtp::codec::{Greeting, Ready};
 use zmtp::{
-    Backoff, DealerOptions, DealerSocket, Heartbeat, PubOptions, PubSocket, RouterOptions, RouterSocket, SendOutcome,
-    SocketOptions, SocketType, SubOptions, SubSocket, SubscriptionEvent,
+    Backoff, ConnectionEvent, DealerOptions, DealerSocket, EndReason, Heartbeat, PubOptions, PubSocket, RouterOptions,
+    RouterSocket, SendOutcome, SocketOptions, SocketType, SubOptions, SubSocket, SubscriptionEvent,
 };
 
 const ANY: &str = "tcp://127.0.0.1:0";
@@ -275,4 +275,23 @@ async fn a_connection_without_handshake_is_closed_in_time() {
     let mut rest = Vec::new();
     drop(soon(peer.read_to_end(&mut rest)).await);
     assert_eq!(publisher.counters().failed, 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_announces_a_time_to_live_is_held_to_it_and_its_end_is_told() {
+    let socket = SocketOptions { heartbeat: None, ..quick() };
+    let publisher = PubSocket::bind(ANY, PubOptions { socket, ..PubOptions::default() }).await.unwrap();
+    let mut events = publisher.monitor();
+    let mut peer = TcpStream::connect(publisher.local_addr().unwrap()).await.unwrap();
+    greet(&mut peer, 1, SocketType::Sub).await;
+    skip_handshake(&mut peer).await;
+    let connected = ConnectionEvent::Connected { socket_type: SocketType::Sub, minor: 1 };
+    assert_eq!(soon(events.recv()).await, Ok(connected));
+    // A tenth of a second.
+    peer.write_all(b"\x04\x07\x04PING\0\x01").await.unwrap();
+    expect_bytes(&mut peer, b"\x04\x05\x04PONG").await;
+    assert_eq!(soon(events.recv()).await, Ok(ConnectionEvent::Disconnected(EndReason::Silent)));
+    let mut wrong = TcpStream::connect(publisher.local_addr().unwrap()).await.unwrap();
+    greet(&mut wrong, 1, SocketType::Pub).await;
+    assert_eq!(soon(events.recv()).await, Ok(ConnectionEvent::Failed(EndReason::Handshake)));
 }

@@ -89,7 +89,7 @@ mod tests {
         config.limits.connections = connections;
         config.limits.connections_per_address = per_address;
         config.limits.half_open = half_open;
-        Admission::new(&Settings::from(&config))
+        Admission::new(&Settings::new(&config, &config.limits))
     }
 
     fn address(last: u8) -> IpAddr {

@@ -1,7 +1,7 @@
 //! What a turn does with received bytes: handshake, commands, subscriptions, messages.
 
 use super::link::{CARRY_BYTES, End, Phase};
-use super::{Engine, Key, READ_BYTES, Switch};
+use super::{Engine, Key, Switch};
 use crate::counters::add;
 use bytes::BytesMut;
 use std::io::{self, Read};
@@ -9,6 +9,9 @@ use std::ops::Range;
 use std::time::Duration;
 use zmtp::SocketType;
 use zmtp::codec::{Command, Parts, Peer, Scan, Scanner, excise};
+
+/// Most bytes of one read of a message that collects in memory of its own.
+const COLLECT_BYTES: usize = 256 << 10;
 
 /// A whole message in the read buffer.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Message<'a> {
     pub(crate) range: Range<usize>,
     /// The body of frame 0.
     pub(crate) first: Range<usize>,
+    /// What it came in by.
+    pub(crate) local: SocketType,
 }
 
 impl<'a> Message<'a> {
@@ -45,10 +50,10 @@ impl<S: Switch> Engine<S> {
         } else {
             // Grows with what arrives, never with what is claimed.
             let mut own = std::mem::take(&mut link.partial);
-            own.resize(have + link.need.saturating_sub(have).clamp(CARRY_BYTES, READ_BYTES), 0);
+            own.resize(have + link.need.saturating_sub(have).clamp(CARRY_BYTES, COLLECT_BYTES), 0);
             (own, false)
         };
-        let room = if shared { have + READ_BYTES } else { bytes.len() };
+        let room = if shared { have + self.appetite.bytes() } else { bytes.len() };
         let result = link.stream.read(&mut bytes[have..room]);
         let read = match result {
             Ok(0) => {
@@ -107,6 +112,9 @@ impl<S: Switch> Engine<S> {
                 Ok((used, Some(peer))) => {
                     at = used;
                     self.open(key, peer);
+                    if self.links.get(key).is_some_and(|link| link.leaving.is_some()) {
+                        return at;
+                    }
                 }
                 Ok((used, None)) => return used,
                 Err(error) => {
@@ -125,10 +133,13 @@ impl<S: Switch> Engine<S> {
         }
         tracing::debug!(address = %link.address, socket = %peer.socket_type, minor = peer.minor, "peer connected");
         link.phase = Phase::Open(peer);
-        self.switch.opened(&mut self.links, key);
+        link.leaving = self.switch.place(link.local);
+        if link.leaving.is_none() {
+            self.switch.opened(&mut self.links, key);
+        }
     }
 
-    fn digest_open(&mut self, key: Key, bytes: &mut [u8]) -> usize {
+    pub(super) fn digest_open(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Some(link) = self.links.get_mut(key) else { return bytes.len() };
         let (mut scanner, local) = (link.scanner.clone(), link.local);
         let (mut at, mut messages, mut need) = (0, 0, 0);
@@ -147,11 +158,12 @@ impl<S: Switch> Engine<S> {
             }
         };
         // Counted before anybody can see the effect.
-        self.switch.settle();
+        self.switch.settle(&mut self.links, bytes);
         add(&self.counters.received_total, messages);
         add(&self.counters.received_bytes_total, at as u64);
         // The ranges are of this buffer, so they are written before anything else happens to it.
-        self.links.flush(bytes);
+        let written = self.links.flush(bytes);
+        self.appetite.learn(bytes.len(), written);
         match result {
             Ok(()) => {
                 if let Some(link) = self.links.get_mut(key) {
@@ -181,9 +193,10 @@ impl<S: Switch> Engine<S> {
             Scan::Partial { need } => Ok(Step::Partial(need)),
             Scan::Message { len, parts, first } => {
                 let first = at + first.start..at + first.end;
-                let message = Message { buffer: bytes, range: at..at + len, first };
-                match Command::from_message(message.topic()) {
-                    Some(Command::Subscription(change, topic)) if local == SocketType::Xpub && parts == 1 => {
+                let message = Message { buffer: bytes, range: at..at + len, first, local };
+                let may_subscribe = local == SocketType::Xpub && parts == 1;
+                match may_subscribe.then(|| Command::from_message(message.topic())).flatten() {
+                    Some(Command::Subscription(change, topic)) => {
                         self.switch.subscription(&mut self.links, key, change, topic);
                     }
                     _ => self.switch.message(&mut self.links, key, &message),
@@ -204,7 +217,9 @@ impl<S: Switch> Engine<S> {
                 if let Some(link) = self.links.get_mut(key) {
                     link.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
                 }
-                self.links.answer(key, |out| Command::encode_pong(out, context));
+                if !self.switch.holds_pong(&self.links, key, context) {
+                    self.links.answer(key, |out| Command::encode_pong(out, context));
+                }
             }
             Command::Subscription(change, topic) if local == SocketType::Xpub => {
                 self.switch.subscription(&mut self.links, key, change, topic);

@@ -32,9 +32,9 @@ pub(super) struct Lag {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(super) stream: TcpStream,
-    pub(super) address: IpAddr,
-    /// Index of the port it came in by.
-    pub(super) listener: usize,
+    pub(crate) address: IpAddr,
+    /// Name of the port it came in by.
+    pub(super) endpoint: &'static str,
     pub(crate) local: SocketType,
     pub(super) phase: Phase,
     pub(super) scanner: Scanner,
@@ -53,7 +53,9 @@ pub(crate) struct Link {
     pub(super) touched: bool,
     /// Ended, but not buried yet: nothing is sent to it any more.
     pub(super) dead: bool,
-    pub(super) born: Instant,
+    /// The shard that shall have it.
+    pub(crate) leaving: Option<usize>,
+    pub(crate) born: Instant,
     pub(super) last_input: Instant,
     pub(super) last_ping: Instant,
     /// The peer asked to be dropped after this much silence.
@@ -62,13 +64,17 @@ pub(crate) struct Link {
     pub(super) received: u64,
     pub(super) delivered: u64,
     pub(super) dropped: u64,
+    /// Received and delivered when the status was last looked at.
+    pub(super) shown: [u64; 2],
+    /// What they had grown by then, per second.
+    pub(super) rates: [u64; 2],
 }
 
 impl Link {
     pub(super) fn new(
         stream: TcpStream,
         address: IpAddr,
-        listener: usize,
+        endpoint: &'static str,
         local: Local,
         codec: Limits,
         now: Instant,
@@ -80,7 +86,7 @@ impl Link {
         Self {
             stream,
             address,
-            listener,
+            endpoint,
             local: socket_type,
             phase: Phase::ShakingHands(handshake.expect("append calls its argument")),
             scanner: Scanner::new(codec),
@@ -93,6 +99,7 @@ impl Link {
             queued: false,
             touched: false,
             dead: false,
+            leaving: None,
             born: now,
             last_input: now,
             last_ping: now,
@@ -101,6 +108,8 @@ impl Link {
             received: 0,
             delivered: 0,
             dropped: 0,
+            shown: [0; 2],
+            rates: [0; 2],
         }
     }
 
@@ -116,6 +125,11 @@ impl Link {
         if let Err(error) = result {
             tracing::debug!(%error, "cannot configure a connection");
         }
+    }
+
+    /// Forgets what concerned the thread it comes from.
+    pub(super) fn arrive(&mut self) {
+        (self.leaving, self.queued, self.touched, self.readable) = (None, false, false, true);
     }
 
     pub(crate) fn peer(&self) -> Option<&Peer> {

@@ -1,7 +1,9 @@
 //! All connections of an engine and everything that is sent to them.
 
+use super::appetite::Written;
 use super::link::{End, Lag, Link};
-use crate::counters::{EngineCounters, add, set};
+use super::output::{BacklogLimit, GATHER_BYTES};
+use crate::counters::{EngineCounters, Share, add};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,7 +15,7 @@ pub(crate) type Key = usize;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutputLimits {
-    pub(super) backlog_bytes: usize,
+    pub(super) backlog: BacklogLimit,
     pub(super) backlog_total_bytes: usize,
 }
 
@@ -31,6 +33,9 @@ pub(crate) struct Links {
     backlog_total: usize,
     /// Messages forwarded since the last flush.
     forwarded: u64,
+    shown: Share,
+    /// Memory in which small messages are put together.
+    gather: Vec<u8>,
     counters: Arc<EngineCounters>,
     now: Instant,
 }
@@ -46,6 +51,8 @@ impl Links {
             limits,
             backlog_total: 0,
             forwarded: 0,
+            shown: Share::default(),
+            gather: Vec::with_capacity(GATHER_BYTES),
             counters,
             now,
         }
@@ -74,26 +81,33 @@ impl Links {
         self.slots.get_mut(key)?.as_deref_mut().filter(|link| !link.dead)
     }
 
-    pub(super) fn get_dying(&mut self, key: Key) -> Option<&mut Link> {
+    pub(crate) fn get_dying(&mut self, key: Key) -> Option<&mut Link> {
         self.slots.get_mut(key)?.as_deref_mut()
     }
 
-    pub(super) fn insert(&mut self, link: Link) -> Key {
+    pub(super) fn insert(&mut self, link: Box<Link>) -> Key {
         self.backlog_total += link.output.backlog_len();
         let key = self.free.pop().unwrap_or(self.slots.len());
-        self.half_open.push_back((key, link.born));
+        if !link.is_open() {
+            self.half_open.push_back((key, link.born));
+        }
         if key == self.slots.len() {
             self.slots.push(None);
         }
-        self.slots[key] = Some(Box::new(link));
+        self.slots[key] = Some(link);
         key
     }
 
-    pub(super) fn remove(&mut self, key: Key) {
-        if let Some(link) = self.slots.get_mut(key).and_then(Option::take) {
-            self.backlog_total -= link.output.backlog_len();
-            self.free.push(key);
-        }
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Link>> {
+        let link = self.slots.get_mut(key).and_then(Option::take)?;
+        self.backlog_total -= link.output.backlog_len();
+        self.free.push(key);
+        Some(link)
+    }
+
+    /// Places for connections, taken or not; keys are below.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// The connection that has been without handshake for longest.
@@ -113,6 +127,14 @@ impl Links {
             .iter()
             .enumerate()
             .filter_map(|(key, slot)| Some((key, slot.as_deref()?)))
+            .filter(|(_, link)| !link.dead)
+    }
+
+    pub(super) fn alive_mut(&mut self) -> impl Iterator<Item = (Key, &mut Link)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(key, slot)| Some((key, slot.as_deref_mut()?)))
             .filter(|(_, link)| !link.dead)
     }
 
@@ -137,12 +159,12 @@ impl Links {
         }
     }
 
-    /// Sends a message of this wake's buffer, given as its range.
-    pub(crate) fn forward(&mut self, key: Key, range: Range<usize>) {
+    /// Sends so many neighbouring messages of this wake's buffer, given as their range.
+    pub(crate) fn forward(&mut self, key: Key, range: Range<usize>, messages: u64) {
         let Some(link) = self.get_mut(key) else { return };
-        link.delivered += 1;
+        link.delivered += messages;
         let is_news = link.output.push_range(range) && !std::mem::replace(&mut link.touched, true);
-        self.forwarded += 1;
+        self.forwarded += messages;
         if is_news {
             self.touched.push(key);
         }
@@ -150,15 +172,18 @@ impl Links {
 
     /// Sends a message from elsewhere; false if it was dropped because the backlog is full or the peer is gone.
     pub(crate) fn deliver(&mut self, key: Key, message: &[u8]) -> bool {
-        let limit = self.limits.backlog_bytes;
+        let limit = self.limits.backlog;
         let Some(link) = self.get_mut(key) else { return false };
-        if link.output.backlog_len() + message.len() > limit {
+        let (bytes, messages) = (link.output.backlog_len() + message.len(), link.output.backlog_messages());
+        if bytes > limit.bytes || messages >= limit.messages {
             link.dropped += 1;
             add(&self.counters.dropped_total, 1);
             return false;
         }
         link.delivered += 1;
-        self.append(key, |out| out.extend_from_slice(message));
+        link.output.append_message(message);
+        self.backlog_total += message.len();
+        self.touch(key);
         add(&self.counters.delivered_total, 1);
         true
     }
@@ -166,7 +191,7 @@ impl Links {
     /// Sends a command that must not be lost: a peer whose backlog has no room for it is dropped instead, and gets all of
     /// it again when it comes back.
     pub(crate) fn command(&mut self, key: Key, write: impl FnOnce(u8, &mut BytesMut)) {
-        let limit = self.limits.backlog_bytes;
+        let limit = self.limits.backlog.bytes;
         let Some(link) = self.get_mut(key) else { return };
         if link.output.backlog_len() > limit + link.allowance {
             return self.doom(key, End::Overrun);
@@ -186,8 +211,8 @@ impl Links {
     }
 
     /// Sends an answer that a peer can ask for without end; dropped when its backlog is full.
-    pub(super) fn answer(&mut self, key: Key, write: impl FnOnce(&mut BytesMut)) {
-        let limit = self.limits.backlog_bytes;
+    pub(crate) fn answer(&mut self, key: Key, write: impl FnOnce(&mut BytesMut)) {
+        let limit = self.limits.backlog.bytes;
         if self.get(key).is_some_and(|link| link.output.backlog_len() < limit) {
             self.append(key, write);
         }
@@ -203,35 +228,39 @@ impl Links {
     }
 
     /// Writes what was sent since the last flush; `buffer` is what the ranges are of.
-    pub(super) fn flush(&mut self, buffer: &[u8]) {
-        let (now, limit) = (self.now, self.limits.backlog_bytes);
-        let mut dropped = 0;
+    pub(super) fn flush(&mut self, buffer: &[u8]) -> Written {
+        let (now, limit) = (self.now, self.limits.backlog);
+        let (mut dropped, mut written) = (0, Written::default());
         let mut touched = std::mem::take(&mut self.touched);
+        let mut gather = std::mem::take(&mut self.gather);
         for key in touched.drain(..) {
             // Also the dead: one that failed its handshake is told why, if it takes it.
             let Some(link) = self.get_dying(key) else { continue };
             link.touched = false;
             let before = link.output.backlog_len();
-            let result = link.output.flush(&mut link.stream, buffer, limit);
+            let result = link.output.flush(&mut link.stream, buffer, limit, &mut gather);
             let after = link.output.backlog_len();
             if let Ok(flushed) = &result {
                 link.dropped += flushed.dropped;
                 link.delivered = link.delivered.saturating_sub(flushed.dropped);
                 link.lag = lag(link.lag, after, flushed.written, now);
                 dropped += flushed.dropped;
+                written.peers += usize::from(flushed.written > 0);
+                written.bytes += flushed.written;
             }
             self.backlog_total = self.backlog_total - before + after;
             if let Err(error) = result {
                 self.doom(key, End::Broken(error));
             }
         }
-        self.touched = touched;
+        (self.touched, self.gather) = (touched, gather);
         add(&self.counters.delivered_total, std::mem::take(&mut self.forwarded).saturating_sub(dropped));
         add(&self.counters.dropped_total, dropped);
-        set(&self.counters.backlog_bytes, self.backlog_total);
+        self.shown.show(&self.counters.backlog_bytes, self.backlog_total);
         if self.backlog_total > self.limits.backlog_total_bytes {
             self.drop_the_furthest_behind();
         }
+        written
     }
 
     /// Makes room for all at the cost of the one that has been behind for longest.

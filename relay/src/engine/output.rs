@@ -4,18 +4,29 @@
 //! whatever the stream takes and whatever is dropped.
 
 use bytes::{Buf, BytesMut};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::ops::Range;
-use zmtp::codec::whole_message_len;
+use zmtp::codec::{FrameHead, GREETING_BYTES, whole_message_len};
 
-/// Ranges in one gathered write.
-const SLICES: usize = 64;
+/// Most bytes copied together for one write.
+pub(super) const GATHER_BYTES: usize = 64 << 10;
 /// An empty backlog larger than this gives its memory back.
 const KEEP_BYTES: usize = 64 << 10;
+
+/// What may wait for one peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BacklogLimit {
+    pub(super) bytes: usize,
+    pub(super) messages: usize,
+}
 
 #[derive(Debug)]
 pub(crate) struct Output {
     backlog: BytesMut,
+    /// Messages in the backlog, a begun one included. Commands do not count.
+    messages: usize,
+    /// Bytes left of what stands at the front of the backlog, if some of it is written, and whether it is a message.
+    begun: Option<(usize, bool)>,
     /// Whole messages in the buffer of this wake, neighbours merged.
     ranges: Vec<Range<usize>>,
     /// The last write was not refused.
@@ -32,7 +43,12 @@ pub(crate) struct Flushed {
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { backlog: BytesMut::new(), ranges: Vec::new(), writable: true }
+        Self { backlog: BytesMut::new(), messages: 0, begun: None, ranges: Vec::new(), writable: true }
+    }
+
+    /// Messages in the backlog.
+    pub(super) const fn backlog_messages(&self) -> usize {
+        self.messages
     }
 
     pub(super) fn backlog_len(&self) -> usize {
@@ -53,24 +69,62 @@ impl Output {
         }
     }
 
-    /// Appends whole messages or commands that are not in the buffer.
+    /// Appends commands, or the greeting when nothing waits.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
         write(&mut self.backlog);
     }
 
+    /// Appends one whole message that is not in the buffer.
+    pub(super) fn append_message(&mut self, message: &[u8]) {
+        self.backlog.extend_from_slice(message);
+        self.messages += 1;
+    }
+
+    /// Removes what was written.
+    fn consume(&mut self, mut written: usize) {
+        if written == self.backlog.len() {
+            self.backlog.clear();
+            (self.messages, self.begun) = (0, None);
+        }
+        while written > 0 && !self.backlog.is_empty() {
+            let (left, is_message) = self.begun.take().unwrap_or_else(|| self.first());
+            let step = written.min(left);
+            self.backlog.advance(step);
+            written -= step;
+            if step < left {
+                self.begun = Some((left - step, is_message));
+            } else {
+                self.messages -= usize::from(is_message);
+            }
+        }
+    }
+
+    /// Length of what stands at the front of the backlog, and whether it is a message. What cannot be read is the greeting.
+    fn first(&self) -> (usize, bool) {
+        let is_message = FrameHead::parse(&self.backlog).is_ok_and(|head| head.is_ok_and(|head| !head.command));
+        whole_message_len(&self.backlog)
+            .map_or((self.backlog.len().min(GREETING_BYTES), false), |len| (len, is_message))
+    }
+
     /// Writes the backlog, then the ranges of `source`; keeps what is not taken as long as the backlog is within
-    /// `limit`, and drops whole messages beyond it. A message that was begun is always kept.
-    pub(super) fn flush(&mut self, stream: &mut impl Write, source: &[u8], limit: usize) -> io::Result<Flushed> {
+    /// `limit`, and drops whole messages beyond it. A message that was begun is always kept. `gather` is memory to work in.
+    pub(super) fn flush(
+        &mut self,
+        stream: &mut impl Write,
+        source: &[u8],
+        limit: BacklogLimit,
+        gather: &mut Vec<u8>,
+    ) -> io::Result<Flushed> {
         let mut written = 0;
         while self.writable && !self.backlog.is_empty() {
             let n = self.accepted(stream.write(&self.backlog))?;
-            self.backlog.advance(n);
+            self.consume(n);
             written += n;
         }
         if self.backlog.is_empty() && self.backlog.capacity() > KEEP_BYTES {
             self.backlog = BytesMut::new();
         }
-        let sent = if self.backlog.is_empty() { self.write_ranges(stream, source)? } else { 0 };
+        let sent = if self.backlog.is_empty() { self.write_ranges(stream, source, gather)? } else { 0 };
         let dropped = self.keep(source, sent, limit);
         self.ranges.clear();
         Ok(Flushed { written: written + sent, dropped })
@@ -89,18 +143,27 @@ impl Output {
         }
     }
 
-    fn write_ranges(&mut self, stream: &mut impl Write, source: &[u8]) -> io::Result<usize> {
+    /// Writes the ranges: a large one straight from the source, small ones copied together, because the system takes one
+    /// piece of memory faster than many (measured: docs/performance.md).
+    fn write_ranges(&mut self, stream: &mut impl Write, source: &[u8], gather: &mut Vec<u8>) -> io::Result<usize> {
         let total: usize = self.ranges.iter().map(ExactSizeIterator::len).sum();
         let (mut sent, mut at, mut offset) = (0, 0, 0);
         while self.writable && sent < total {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            for (slice, range) in slices.iter_mut().zip(&self.ranges[at..]) {
-                let start = range.start + if count == 0 { offset } else { 0 };
-                *slice = IoSlice::new(&source[start..range.end]);
-                count += 1;
-            }
-            let result = stream.write_vectored(&slices[..count]);
+            let first = &source[self.ranges[at].start + offset..self.ranges[at].end];
+            let next = self.ranges.get(at + 1).map_or(usize::MAX, ExactSizeIterator::len);
+            let result = if first.len().saturating_add(next) > GATHER_BYTES {
+                stream.write(first)
+            } else {
+                gather.clear();
+                gather.extend_from_slice(first);
+                for range in &self.ranges[at + 1..] {
+                    if gather.len() + range.len() > GATHER_BYTES {
+                        break;
+                    }
+                    gather.extend_from_slice(&source[range.clone()]);
+                }
+                stream.write(gather)
+            };
             let mut n = self.accepted(result)?;
             sent += n;
             while n > 0 {
@@ -118,7 +181,7 @@ impl Output {
     }
 
     /// Moves what is left of the ranges, `sent` bytes being gone, to the backlog. Returns the messages dropped.
-    fn keep(&mut self, source: &[u8], mut sent: usize, limit: usize) -> u64 {
+    fn keep(&mut self, source: &[u8], mut sent: usize, limit: BacklogLimit) -> u64 {
         let mut dropped = 0;
         for range in &self.ranges {
             if sent >= range.len() {
@@ -126,17 +189,17 @@ impl Output {
                 continue;
             }
             let (messages, skip) = (&source[range.clone()], std::mem::take(&mut sent));
-            if self.backlog.len() + messages.len() - skip <= limit {
-                self.backlog.extend_from_slice(&messages[skip..]);
-                continue;
-            }
             let mut at = 0;
             while let Some(len) = whole_message_len(&messages[at..]) {
                 let end = at + len;
                 if at < skip && skip < end {
+                    // Ranges are written when nothing waits, so this stands at the front.
+                    self.begun = Some((end - skip, true));
+                    self.messages += 1;
                     self.backlog.extend_from_slice(&messages[skip..end]);
                 } else if at >= skip {
-                    if self.backlog.len() + len <= limit {
+                    if self.backlog.len() + len <= limit.bytes && self.messages < limit.messages {
+                        self.messages += 1;
                         self.backlog.extend_from_slice(&messages[at..end]);
                     } else {
                         dropped += 1;
@@ -198,6 +261,37 @@ mod tests {
         numbers
     }
 
+    fn bytes(bytes: usize) -> BacklogLimit {
+        BacklogLimit { bytes, messages: usize::MAX }
+    }
+
+    /// Messages of which some byte is still in the backlog.
+    fn whole_messages(got: &[u8], backlog: &[u8]) -> usize {
+        let (all, mut at, mut count) = ([got, backlog].concat(), 0, 0);
+        while let Some(len) = whole_message_len(&all[at..]) {
+            at += len;
+            count += usize::from(at > got.len());
+        }
+        count
+    }
+
+    #[test]
+    fn a_greeting_and_commands_are_no_messages() {
+        let mut output = Output::new();
+        output.append(|out| out.extend_from_slice(&zmtp::codec::Greeting::encode()));
+        output.append(|out| zmtp::codec::Command::encode_ping(out, 0, b""));
+        let (message, _) = messages(&[10]);
+        output.append_message(&message);
+        let mut drip = Drip { takes: Vec::new(), got: Vec::new() };
+        for step in 0..GREETING_BYTES + 9 + message.len() {
+            assert_eq!(output.backlog_messages(), 1, "after {step} bytes");
+            output.writable = true;
+            drip.takes = vec![1];
+            output.flush(&mut drip, &[], bytes(1000), &mut Vec::new()).unwrap();
+        }
+        assert_eq!((output.backlog_messages(), output.backlog_len()), (0, 0));
+    }
+
     #[test]
     fn neighbours_are_written_as_one_and_others_gathered() {
         let (source, ranges) = messages(&[5, 5, 5, 5]);
@@ -207,7 +301,7 @@ mod tests {
         assert!(!output.push_range(ranges[3].clone()));
         assert_eq!(output.ranges.len(), 2);
         let mut sink = Vec::new();
-        output.flush(&mut sink, &source, 0).unwrap();
+        output.flush(&mut sink, &source, bytes(0), &mut Vec::new()).unwrap();
         assert_eq!(numbers(&sink), [0, 1, 3]);
     }
 
@@ -220,13 +314,13 @@ mod tests {
             output.push_range(range.clone());
         }
         let one = ranges[0].len();
-        let flushed = output.flush(&mut drip, &source, 3 * one).unwrap();
+        let flushed = output.flush(&mut drip, &source, bytes(3 * one), &mut Vec::new()).unwrap();
         // Message 0 was begun and is kept; of the others as many as fit.
         assert_eq!(flushed, Flushed { written: 30, dropped: 7 });
         assert!(output.backlog_len() <= 3 * one && !output.writable);
         output.writable = true;
         let mut sink = drip.got;
-        output.flush(&mut sink, &[], 0).unwrap();
+        output.flush(&mut sink, &[], bytes(0), &mut Vec::new()).unwrap();
         assert_eq!(numbers(&sink), [0, 1, 2]);
     }
 
@@ -238,7 +332,9 @@ mod tests {
                 1..8,
             ),
             limit in 0usize..2000,
+            most in 1usize..20,
         ) {
+            let limit = BacklogLimit { bytes: limit, messages: most };
             let mut output = Output::new();
             let mut drip = Drip { takes: Vec::new(), got: Vec::new() };
             let (mut base, mut expected, mut dropped, mut pushed) = (0, Vec::new(), 0, 0);
@@ -256,13 +352,15 @@ mod tests {
                 base += plain.len();
                 output.writable = true;
                 drip.takes = takes;
-                dropped += output.flush(&mut drip, &source, limit).unwrap().dropped;
+                dropped += output.flush(&mut drip, &source, limit, &mut Vec::new()).unwrap().dropped;
                 let largest = 330;
-                prop_assert!(output.backlog_len() <= limit + largest);
+                prop_assert!(output.backlog_len() <= limit.bytes + largest);
+                prop_assert!(output.backlog_messages() <= most);
+                prop_assert_eq!(output.backlog_messages(), whole_messages(&drip.got, &output.backlog));
             }
             output.writable = true;
             let mut sink = std::mem::take(&mut drip.got);
-            output.flush(&mut sink, &[], limit).unwrap();
+            output.flush(&mut sink, &[], limit, &mut Vec::new()).unwrap();
             let got = numbers(&sink);
             prop_assert!(got.windows(2).all(|pair| pair[0] < pair[1]));
             prop_assert!(got.iter().all(|n| expected.contains(n)));

@@ -97,3 +97,23 @@ proptest! {
         prop_assert!(examine(&Envelope::open(frames.iter().map(Vec::as_slice))).is_err());
     }
 }
+
+#[path = "../../fuzz/request_path.rs"]
+mod request_path;
+
+#[test]
+fn what_the_fuzzer_found_interesting_is_judged_without_a_panic() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request_path");
+    let mut inputs = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let input = std::fs::read(file.unwrap().path()).unwrap();
+        (0..=input.len()).for_each(|end| request_path::run(&input[..end]));
+        for at in 0..input.len() {
+            let mut changed = input.clone();
+            changed[at] = !changed[at];
+            request_path::run(&changed);
+        }
+        inputs += 1;
+    }
+    assert!(inputs > 1, "the corpus is gone");
+}

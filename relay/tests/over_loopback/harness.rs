@@ -1,8 +1,9 @@
 //! A relay on ports of the system's choice, and waiting without sleeping.
 
 use relay::config::Config;
-use relay::{Addresses, Observer, Relay, RunError};
+use relay::{Addresses, BindError, Observer, Relay, RunError};
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(crate) async fn reaches(counter: &AtomicU64, value: u64) {
 
 pub(crate) fn config() -> Config {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Config { requests: any, work: any, publishers: any, subscribers: any, ..Config::default() }
+    let fan_out_threads = crate::FAN_OUT_THREADS;
+    Config { requests: any, work: any, publishers: any, subscribers: any, fan_out_threads, ..Config::default() }
 }
 
 #[derive(Debug)]
@@ -45,7 +47,27 @@ impl TestRelay {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let relay = Relay::bind(&config).unwrap();
+        Self::run(Relay::bind(&config).unwrap())
+    }
+
+    /// Starts where another was bound. Meanwhile any connection of this machine may have got one of the ports as its own
+    /// end, a peer that connects to it even to itself: then this waits until it is free.
+    pub(crate) async fn again(config: Config) -> Self {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        let bound = async {
+            loop {
+                looks.tick().await;
+                match Relay::bind(&config) {
+                    Ok(relay) => return relay,
+                    Err(BindError::Port(error)) if error.source.kind() == ErrorKind::AddrInUse => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        Self::run(soon(bound).await)
+    }
+
+    fn run(relay: Relay) -> Self {
         let (addresses, observer, stop) = (relay.addresses(), relay.observer(), CancellationToken::new());
         let task = tokio::spawn(relay.run(stop.clone()));
         Self { addresses, observer, stop, task }

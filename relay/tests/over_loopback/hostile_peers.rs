@@ -2,6 +2,7 @@
 
 use crate::harness::{TestRelay, config, reaches, soon};
 use crate::raw_peer::{GREETING_BYTES, Item, Raw, greeting, message, ready};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -188,26 +189,31 @@ async fn a_handshake_that_drips_is_cut_at_its_timeout() {
 
 #[tokio::test]
 async fn half_open_connections_keep_nobody_out() {
-    const FLOOD: usize = 500;
+    const FLOOD: usize = 10_000;
     let mut config = config();
     config.limits.half_open = 20;
     config.limits.connections = 10;
     config.limits.handshake_timeout = Duration::from_secs(3600);
     let relay = TestRelay::with(config);
-    let mut half_open = Vec::new();
+    let counters = relay.observer.fan_out();
+    let mut half_open = VecDeque::new();
     for n in 0..FLOOD {
         let mut stream = TcpStream::connect(relay.addresses.subscribers).await.unwrap();
         if n % 2 == 0 {
-            stream.write_all(&greeting(1)[..GREETING_BYTES - 1]).await.unwrap();
+            // One that was evicted at once may be closed by now.
+            drop(stream.write_all(&greeting(1)[..GREETING_BYTES - 1]).await);
         }
-        half_open.push(stream);
+        half_open.push_back(stream);
         if n % 100 == 0 {
             Bystanders::at(&relay).await.notice_nothing().await;
         }
+        // The relay has long let go of older ones; descriptors of this process are few.
+        half_open.drain(..half_open.len().saturating_sub(300));
     }
     Bystanders::at(&relay).await.notice_nothing().await;
-    let counters = relay.observer.fan_out();
-    reaches(&counters.handshake_evicted_total, FLOOD as u64 - 20).await;
+    reaches(&counters.accepted_total, FLOOD as u64).await;
+    reaches(&counters.handshake_evicted_total, FLOOD as u64 / 2).await;
+    assert!(counters.half_open.load(Ordering::Relaxed) <= 20);
     assert_eq!(counters.refused_total.load(Ordering::Relaxed), 0);
 }
 
@@ -230,14 +236,14 @@ async fn more_peers_than_allowed_are_refused_and_have_their_place_when_others_le
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_subscriptions_of_one_peer_end_at_the_cap() {
+async fn a_million_subscriptions_of_one_peer_end_at_the_cap() {
     const CAP: u64 = 1000;
     let mut config = config();
     config.limits.subscriptions_per_peer = 1000;
     let relay = TestRelay::with(config);
     let mut bystanders = Bystanders::at(&relay).await;
     let mut greedy = Raw::connect(relay.addresses.subscribers, Sub).await;
-    for chunk in 0..100u32 {
+    for chunk in 0..1000u32 {
         let mut out = bytes::BytesMut::new();
         for n in 0..1000u32 {
             let topic = format!("T{chunk}-{n}");
@@ -248,7 +254,7 @@ async fn a_hundred_thousand_subscriptions_of_one_peer_end_at_the_cap() {
     }
     greedy.sync().await;
     let counters = relay.observer.fan_out();
-    assert_eq!(counters.subscriptions_refused_total.load(Ordering::Relaxed), 100_000 - CAP);
+    assert_eq!(counters.subscriptions_refused_total.load(Ordering::Relaxed), 1_000_000 - CAP);
     assert_eq!(counters.subscriptions.load(Ordering::Relaxed), CAP + 1);
     for _ in 0..CAP {
         assert!(matches!(bystanders.publisher.next().await, Item::Subscribe(_)));

@@ -4,6 +4,8 @@ use crate::harness::{TestRelay, config, endpoint, soon};
 use crate::raw_peer::Raw;
 use relay::{BindError, Relay};
 use service::metrics::Metrics;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use zmtp::{PubOptions, PubSocket, SendOutcome, SocketType, SubOptions, SubSocket, SubscriptionEvent};
 
 #[tokio::test]
@@ -42,9 +44,42 @@ async fn the_flow_goes_on_after_a_restart_without_anybody_doing_anything() {
         assert_eq!(soon(subscriber.recv()).await[1], [round][..]);
         let config = relay.same_ports();
         relay.stop().await;
-        relay = TestRelay::with(config);
+        relay = TestRelay::again(config).await;
     }
     assert_eq!(publisher.counters().connected + publisher.counters().send_dropped, subscriber.counters().connected);
+}
+
+#[tokio::test]
+async fn under_load_everybody_is_fed_again_after_a_restart() {
+    let mut relay = TestRelay::start();
+    let publisher = PubSocket::connect(&endpoint(relay.addresses.publishers), PubOptions::default()).unwrap();
+    let mut subscribers = Vec::new();
+    for _ in 0..8 {
+        let socket = SubSocket::connect(&endpoint(relay.addresses.subscribers), SubOptions::default()).unwrap();
+        socket.subscribe(b"X").await.unwrap();
+        subscribers.push(socket);
+    }
+    // Every message says how often the relay was started before it was sent; it never stops.
+    let starts = Arc::new(AtomicU8::new(0));
+    let count = Arc::clone(&starts);
+    let load = tokio::spawn(async move {
+        loop {
+            for _ in 0..20 {
+                publisher.send("X", [count.load(Ordering::Relaxed)]);
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for start in 1..=3u8 {
+        starts.store(start, Ordering::Relaxed);
+        for socket in &subscribers {
+            while soon(socket.recv()).await[1] != [start][..] {}
+        }
+        let config = relay.same_ports();
+        relay.stop().await;
+        relay = TestRelay::again(config).await;
+    }
+    load.abort();
 }
 
 #[tokio::test]
@@ -93,6 +128,9 @@ async fn status_and_metrics_show_peers_and_counts() {
     assert_eq!(status["engines"][0]["endpoints"][1]["name"], "subscribers");
     assert_eq!(status["engines"][0]["endpoints"][1]["peers"], 1);
     assert_eq!(status["engines"][1]["endpoints"][0]["socket"], "ROUTER");
+    for key in ["received_per_second", "delivered_per_second", "dropped", "backlog_bytes"] {
+        assert_eq!(status["engines"][0]["peers"][0][key], 0, "{key}");
+    }
     assert_eq!(status["counters"]["relay_fanout_subscriptions"], 1);
     let page = metrics.render();
     for line in ["relay_fanout_accepted_total 1", "relay_fanout_subscriptions 1", "relay_history_queued_total 0"] {

@@ -205,7 +205,7 @@ async fn libzmq_peers_come_back_after_a_restart_and_the_flow_goes_on() {
     publisher.expect_message(&[b"\x01X"]).await;
     let config = relay.same_ports();
     relay.stop().await;
-    let relay = TestRelay::with(config);
+    let relay = TestRelay::again(config).await;
     publisher.until(&format!("message {}", hex(b"\x01X"))).await;
     publisher.send(&[b"X", b"again"]).await;
     subscriber.until(&format!("message {} {}", hex(b"X"), hex(b"again"))).await;

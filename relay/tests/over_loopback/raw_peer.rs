@@ -127,6 +127,12 @@ impl Raw {
         assert_eq!(self.next().await, Item::Pong(b"sync".to_vec()));
     }
 
+    /// The same for a publisher, which may hear of subscriptions meanwhile.
+    pub(crate) async fn pong(&mut self) {
+        self.send(b"\x04\x0b\x04PING\0\0sync").await;
+        while self.next().await != Item::Pong(b"sync".to_vec()) {}
+    }
+
     /// The next message or command; fails if the connection ends.
     pub(crate) async fn next(&mut self) -> Item {
         self.next_or_end().await.expect("the relay closed the connection")
@@ -160,11 +166,14 @@ impl Raw {
         }
     }
 
-    /// The next message; fails if something else comes.
+    /// The next message; fails if something else comes but the PING of a relay on a slow machine.
     pub(crate) async fn message(&mut self) -> Vec<Vec<u8>> {
-        match self.next().await {
-            Item::Message(frames) => frames,
-            other => panic!("expected a message, got {other:?}"),
+        loop {
+            match self.next().await {
+                Item::Message(frames) => return frames,
+                Item::Ping => {}
+                other => panic!("expected a message, got {other:?}"),
+            }
         }
     }
 

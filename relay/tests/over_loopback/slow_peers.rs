@@ -53,6 +53,52 @@ async fn the_healthy_subscriber_gets_all_of_40000_beside_a_stuck_one() {
 }
 
 #[tokio::test]
+async fn in_a_crowd_the_stuck_cost_their_limit_and_the_healthy_lose_nothing() {
+    const HEALTHY: usize = 120;
+    const STUCK: usize = 3;
+    let relay = TestRelay::with(small_backlogs());
+    let mut stuck = Vec::new();
+    for _ in 0..STUCK {
+        let mut peer = Raw::narrow_subscriber(relay.addresses.subscribers, b"FLOOD").await;
+        peer.subscribe(b"X").await;
+        stuck.push(peer);
+    }
+    let mut healthy = Vec::new();
+    for _ in 0..HEALTHY {
+        let mut peer = Raw::connect(relay.addresses.subscribers, Sub).await;
+        peer.subscribe(b"X").await;
+        peer.sync().await;
+        healthy.push(peer);
+    }
+    let mut publisher = Raw::connect(relay.addresses.publishers, Pub).await;
+    let flood = message(&[b"FLOOD", &[0; 60_000]]);
+    let counters = relay.observer.fan_out();
+    let filled = async {
+        // Until each of them is full: then a message to all of them is dropped three times.
+        let mut dropped = 0;
+        while dropped < STUCK as u64 {
+            let before = counters.dropped_total.load(Ordering::Relaxed);
+            publisher.send(&flood).await;
+            publisher.pong().await;
+            dropped = counters.dropped_total.load(Ordering::Relaxed) - before;
+        }
+    };
+    soon(filled).await;
+    for n in 0..200u32 {
+        publisher.publish(&[b"X", &n.to_be_bytes(), &[0; 1000]]).await;
+    }
+    for peer in &mut healthy {
+        for n in 0..200u32 {
+            assert_eq!(peer.message().await[1], n.to_be_bytes());
+        }
+    }
+    assert!(counters.backlog_bytes.load(Ordering::Relaxed) <= STUCK as u64 * (1 << 20));
+    // Nobody was let go.
+    reaches(&counters.peers, (HEALTHY + STUCK + 1) as u64).await;
+    assert_eq!(counters.stuck_total.load(Ordering::Relaxed) + counters.overrun_total.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() {
     let relay = TestRelay::with(small_backlogs());
     let mut slow = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
@@ -116,6 +162,8 @@ async fn a_stuck_subscriber_is_dropped_and_so_is_one_that_sips() {
 async fn when_all_backlogs_together_are_too_much_the_one_furthest_behind_goes() {
     let mut config = small_backlogs();
     config.limits.backlog_total_bytes = 2 << 20;
+    // Each thread has its share of the limit: here all peers are to have one.
+    config.fan_out_threads = 1;
     let relay = TestRelay::with(config);
     let mut peers = Vec::new();
     for _ in 0..4 {
@@ -141,6 +189,8 @@ async fn a_client_that_reads_no_answers_loses_them_and_stops_nobody() {
     config.limits.frame_bytes = 64 << 10;
     config.limits.backlog_bytes = 80 << 10;
     config.limits.backlog_total_bytes = 80 << 10;
+    // The limit counts for the request ports alone; the fan-out's share of it must not be too small.
+    config.fan_out_threads = 1;
     let relay = TestRelay::with(config);
     let mut rude = Raw::connect(relay.addresses.requests, Dealer).await;
     let bytes = message(&[b"route", b"nonsense"]).repeat(1000);

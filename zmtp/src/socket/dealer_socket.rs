@@ -4,12 +4,14 @@ use super::inbox::Inbox;
 use super::link::{Link, Pattern};
 use super::outbox::Refused;
 use super::runtime::{Runtime, Shared};
-use super::{Counters, CountersSnapshot, DealerOptions, EndpointError, Multipart, Overflow, SendError};
+use super::{
+    ConnectionEvent, Counters, CountersSnapshot, DealerOptions, EndpointError, Multipart, Overflow, SendError,
+};
 use crate::SocketType;
 use crate::codec::{Local, SubscriptionChange, encode_message, message_len};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 #[derive(Debug)]
 struct Dealer {
@@ -89,6 +91,12 @@ impl DealerSocket {
     /// Waits until what is queued is written, or the connection ends.
     pub async fn flush(&self) {
         self.dealer.shared.flushed().await;
+    }
+
+    /// What happens to its connections from now on; who is far behind misses the oldest events.
+    #[must_use]
+    pub fn monitor(&self) -> broadcast::Receiver<ConnectionEvent> {
+        self.dealer.shared.monitor()
     }
 
     /// The counters now.

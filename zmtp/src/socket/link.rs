@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 /// Most bytes asked of the system in one read.
 const READ_BYTES: usize = 64 << 10;
@@ -64,24 +64,31 @@ pub(crate) struct Link {
     paused: AtomicBool,
     pings: AtomicU64,
     pong: watch::Sender<u64>,
+    /// The peer asked to be given up after this much silence.
+    ttl: watch::Sender<Option<Duration>>,
 }
 
 impl Link {
-    fn new(key: u64, peer: Peer, send_queue_bytes: usize) -> Self {
+    fn new(key: u64, peer: Peer, options: &SocketOptions) -> Self {
         Self {
             key,
             peer,
-            outbox: Outbox::new(send_queue_bytes),
+            outbox: Outbox::new(options.send_queue_bytes, options.send_queue_messages),
             started: Instant::now(),
             last_input_ms: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             pings: AtomicU64::new(0),
             pong: watch::Sender::new(0),
+            ttl: watch::Sender::new(None),
         }
     }
 
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn silent_ms(&self) -> u64 {
+        self.elapsed_ms().saturating_sub(self.last_input_ms.load(Ordering::Relaxed))
     }
 
     /// Waits until the peer has handled everything that was queued before; false if the connection ended first. A peer
@@ -161,7 +168,7 @@ pub(crate) async fn serve<P: Pattern>(
             return (false, error);
         }
     };
-    let link = Arc::new(Link::new(key, peer, options.send_queue_bytes));
+    let link = Arc::new(Link::new(key, peer, options));
     Counters::add(&counters.connected, 1);
     pattern.attached(&link);
     let (mut reader, mut writer) = stream.split();
@@ -169,6 +176,7 @@ pub(crate) async fn serve<P: Pattern>(
         ended = read(&mut reader, input, &link, pattern, options) => ended,
         ended = link.outbox.drain(&mut writer) => ended.err().map_or(LinkError::Closed, LinkError::Io),
         error = beat(&link, options) => error,
+        error = expire(&link) => error,
     };
     Counters::add(&counters.send_dropped, link.outbox.close());
     Counters::add(&counters.disconnected, 1);
@@ -221,7 +229,11 @@ async fn take_all<P: Pattern>(
             }
             Scan::Command { frame, body } => {
                 match Command::parse(&input[body])? {
-                    Command::Ping { context, .. } => link.outbox.push_answer(|out| Command::encode_pong(out, context)),
+                    Command::Ping { ttl_ds, context } => {
+                        let ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
+                        link.ttl.send_if_modified(|current| std::mem::replace(current, ttl) != ttl);
+                        link.outbox.push_answer(|out| Command::encode_pong(out, context));
+                    }
                     Command::Pong { context } => link.heard_pong(context),
                     Command::Subscription(change, topic) => {
                         let topic = Bytes::copy_from_slice(topic);
@@ -245,6 +257,29 @@ impl Link {
     }
 }
 
+/// Ends when the peer was silent for as long as it said it would never be.
+async fn expire(link: &Link) -> LinkError {
+    let mut changes = link.ttl.subscribe();
+    loop {
+        let Some(ttl) = *changes.borrow_and_update() else {
+            // It cannot end before the link does.
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        };
+        let silent = Duration::from_millis(link.silent_ms());
+        if silent >= ttl && !link.paused.load(Ordering::Relaxed) {
+            return LinkError::Silent(ttl);
+        }
+        let rest = ttl.saturating_sub(silent).max(Duration::from_millis(10));
+        tokio::select! {
+            () = sleep(rest) => {}
+            changed = changes.changed() => if changed.is_err() { return std::future::pending().await },
+        }
+    }
+}
+
 /// Sends PINGs and ends when the peer is silent for too long.
 async fn beat(link: &Link, options: &SocketOptions) -> LinkError {
     let Some(heartbeat) = options.heartbeat.filter(|_| link.peer.minor > 0) else {
@@ -254,8 +289,7 @@ async fn beat(link: &Link, options: &SocketOptions) -> LinkError {
     let mut ticks = interval_at(link.started + heartbeat.interval, heartbeat.interval);
     loop {
         ticks.tick().await;
-        let silent_ms = link.elapsed_ms().saturating_sub(link.last_input_ms.load(Ordering::Relaxed));
-        if silent_ms > u64::try_from(heartbeat.timeout.as_millis()).unwrap_or(u64::MAX)
+        if link.silent_ms() > u64::try_from(heartbeat.timeout.as_millis()).unwrap_or(u64::MAX)
             && !link.paused.load(Ordering::Relaxed)
         {
             return LinkError::Silent(heartbeat.timeout);

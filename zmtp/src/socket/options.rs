@@ -53,8 +53,10 @@ pub struct SocketOptions {
     pub handshake_timeout: Duration,
     /// Our own PINGs; `None` sends none.
     pub heartbeat: Option<Heartbeat>,
-    /// Bytes waiting to be written to one peer.
+    /// Bytes waiting to be written to one peer. When full, PUB and ROUTER drop the newest message and DEALER waits.
     pub send_queue_bytes: usize,
+    /// The same in messages.
+    pub send_queue_messages: usize,
     /// Between attempts to connect.
     pub backoff: Backoff,
     /// Bound sockets: most connections at a time.
@@ -68,6 +70,7 @@ impl Default for SocketOptions {
             handshake_timeout: Duration::from_secs(5),
             heartbeat: Some(Heartbeat::default()),
             send_queue_bytes: 16 << 20,
+            send_queue_messages: 1 << 20,
             backoff: Backoff::default(),
             max_peers: 1024,
         }
@@ -83,6 +86,9 @@ pub enum Overflow {
     DropOldest,
     /// Drop the message that came.
     DropNewest,
+    /// Keep the newest message of each topic (frame 0): one that comes takes the place of the one that waits, also before
+    /// the queue is full. If there are more topics than places, the oldest message is dropped.
+    Conflate,
 }
 
 /// Options of a [`crate::PubSocket`].

@@ -32,11 +32,12 @@ pub(crate) struct Outbox {
     /// Those who wait for room or for a write wait here.
     progress: Notify,
     limit: usize,
+    max_messages: usize,
 }
 
 impl Outbox {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), progress: Notify::new(), limit }
+    pub(crate) fn new(limit: usize, max_messages: usize) -> Self {
+        Self { state: Mutex::default(), wake: Notify::new(), progress: Notify::new(), limit, max_messages }
     }
 
     pub(crate) const fn limit(&self) -> usize {
@@ -47,13 +48,18 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn has_room(&self, state: &State, bytes: usize) -> bool {
+        state.queued_bytes - state.flushed_bytes + bytes as u64 <= self.limit as u64
+            && state.queued_messages - state.flushed_messages < self.max_messages as u64
+    }
+
     /// Queues one message of `bytes` bytes, which `write` appends. Returns the position to wait for.
     pub(crate) fn push(&self, bytes: usize, write: impl FnOnce(&mut BytesMut)) -> Result<u64, Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.queued_bytes - state.flushed_bytes + bytes as u64 > self.limit as u64 {
+        if !self.has_room(&state, bytes) {
             return Err(Refused::Full);
         }
         state.queued_messages += 1;
@@ -117,7 +123,7 @@ impl Outbox {
             progress.as_mut().enable();
             {
                 let state = self.lock();
-                if state.closed || state.queued_bytes - state.flushed_bytes + bytes as u64 <= self.limit as u64 {
+                if state.closed || self.has_room(&state, bytes) {
                     return;
                 }
             }
@@ -178,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_commands_are_not() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10, 100);
         assert_eq!(outbox.push(8, |out| out.extend_from_slice(&[0; 8])), Ok(8));
         assert_eq!(outbox.push(3, |_| panic!("must not be written")), Err(Refused::Full));
         assert_eq!(outbox.push_command(|out| out.extend_from_slice(&[0; 5])), Ok(13));
@@ -187,9 +193,18 @@ mod tests {
         assert_eq!(outbox.push(1, |_| ()), Err(Refused::Closed));
     }
 
+    #[test]
+    fn messages_are_limited_as_bytes_are() {
+        let outbox = Outbox::new(100, 2);
+        for _ in 0..2 {
+            outbox.push(1, |out| out.extend_from_slice(b"x")).unwrap();
+        }
+        assert_eq!(outbox.push(1, |_| panic!("must not be written")), Err(Refused::Full));
+    }
+
     #[tokio::test]
     async fn a_writer_makes_room_and_wakes_those_who_wait() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10, 100);
         let position = outbox.push(8, |out| out.extend_from_slice(b"01234567")).unwrap();
         let (mut near, mut far) = tokio::io::duplex(64);
         let mut seen = [0; 8];

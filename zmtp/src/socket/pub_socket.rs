@@ -3,7 +3,7 @@
 use super::link::{Link, Pattern};
 use super::outbox::Refused;
 use super::runtime::{Runtime, Shared};
-use super::{Counters, CountersSnapshot, Endpoint, EndpointError, Multipart, PubOptions, SocketError};
+use super::{ConnectionEvent, Counters, CountersSnapshot, Endpoint, EndpointError, Multipart, PubOptions, SocketError};
 use crate::codec::{Command, Local, SubscriptionChange, encode_frame, frame_len};
 use crate::{Removed, SocketType, SubscriptionIndex, TopicCache};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,12 @@ impl PubSocket {
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.runtime.local_addr()
+    }
+
+    /// What happens to its connections from now on; who is far behind misses the oldest events.
+    #[must_use]
+    pub fn monitor(&self) -> broadcast::Receiver<ConnectionEvent> {
+        self.publisher.shared.monitor()
     }
 
     /// The counters now.

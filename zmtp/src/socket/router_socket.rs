@@ -4,13 +4,16 @@ use super::inbox::Inbox;
 use super::link::{Link, Pattern};
 use super::outbox::Refused;
 use super::runtime::{Runtime, Shared};
-use super::{Counters, CountersSnapshot, Endpoint, Multipart, Overflow, RouterOptions, SendError, SocketError};
+use super::{
+    ConnectionEvent, Counters, CountersSnapshot, Endpoint, Multipart, Overflow, RouterOptions, SendError, SocketError,
+};
 use crate::SocketType;
 use crate::codec::{Local, SubscriptionChange, encode_message, message_len};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
 
 /// A connection of a [`RouterSocket`]; never used again after it ended. The identity a peer announces is not used: it
 /// proves nothing, and two peers may announce the same.
@@ -77,6 +80,12 @@ impl RouterSocket {
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.runtime.local_addr()
+    }
+
+    /// What happens to its connections from now on; who is far behind misses the oldest events.
+    #[must_use]
+    pub fn monitor(&self) -> broadcast::Receiver<ConnectionEvent> {
+        self.router.shared.monitor()
     }
 
     /// The counters now.

@@ -1,13 +1,13 @@
 //! Who makes connections: a task that connects again and again, or one that accepts.
 
 use super::link::{Link, LinkError, Pattern, serve};
-use super::{Counters, Endpoint, SocketError, SocketOptions};
+use super::{ConnectionEvent, Counters, EndReason, Endpoint, SocketError, SocketOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,17 +20,36 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     current: watch::Sender<Option<Arc<Link>>>,
     connected: watch::Sender<bool>,
+    events: broadcast::Sender<ConnectionEvent>,
 }
+
+/// Events waiting for one who watches; who is further behind misses the oldest, and is told so.
+const EVENTS: usize = 256;
 
 impl Shared {
     pub(crate) fn new(options: SocketOptions) -> Self {
-        let counters = Arc::default();
-        Self { options, counters, current: watch::Sender::new(None), connected: watch::Sender::new(false) }
+        let (current, connected) = (watch::Sender::new(None), watch::Sender::new(false));
+        Self { options, counters: Arc::default(), current, connected, events: broadcast::Sender::new(EVENTS) }
+    }
+
+    pub(crate) fn monitor(&self) -> broadcast::Receiver<ConnectionEvent> {
+        self.events.subscribe()
+    }
+
+    fn tell(&self, event: ConnectionEvent) {
+        // It is no matter that nobody watches.
+        drop(self.events.send(event));
+    }
+
+    fn ended(&self, attached: bool, error: &LinkError) {
+        let reason = EndReason::from(error);
+        self.tell(if attached { ConnectionEvent::Disconnected(reason) } else { ConnectionEvent::Failed(reason) });
     }
 
     pub(crate) fn attached(&self, link: &Arc<Link>) {
         self.current.send_replace(Some(Arc::clone(link)));
         self.connected.send_replace(true);
+        self.tell(ConnectionEvent::from(&link.peer));
     }
 
     pub(crate) fn detached(&self, link: &Arc<Link>) {
@@ -159,6 +178,7 @@ async fn connect_for_ever<P: Pattern>(endpoint: &Endpoint, pattern: &P, shared: 
         };
         failures = if attached { 0 } else { failures.saturating_add(1) };
         tracing::debug!(%endpoint, attached, %error, "connection ended");
+        shared.ended(attached, &error);
         sleep(options.backoff.delay(failures)).await;
     }
 }
@@ -188,6 +208,7 @@ async fn accept_for_ever<P: Pattern>(listener: &TcpListener, pattern: &Arc<P>, s
         links.spawn(async move {
             let (attached, error) = serve(key, stream, &*pattern, &shared.options, &shared.counters).await;
             tracing::debug!(key, attached, %error, "connection ended");
+            shared.ended(attached, &error);
         });
     }
 }

@@ -3,14 +3,14 @@
 use super::inbox::Inbox;
 use super::link::{Link, Pattern};
 use super::runtime::{Runtime, Shared};
-use super::{CountersSnapshot, Endpoint, EndpointError, Multipart, SocketError, SubOptions};
+use super::{ConnectionEvent, CountersSnapshot, Endpoint, EndpointError, Multipart, SocketError, SubOptions};
 use crate::SocketType;
 use crate::codec::{Command, Local, SubscriptionChange};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 #[derive(Debug, Default)]
 struct State {
@@ -130,6 +130,12 @@ impl SubSocket {
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.runtime.local_addr()
+    }
+
+    /// What happens to its connections from now on; who is far behind misses the oldest events.
+    #[must_use]
+    pub fn monitor(&self) -> broadcast::Receiver<ConnectionEvent> {
+        self.subscriber.shared.monitor()
     }
 
     /// The counters now.

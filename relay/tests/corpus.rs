@@ -5,10 +5,11 @@
 #[path = "../fuzz/wire.rs"]
 mod wire;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 fn replay(target: &str, run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| ".".into(), PathBuf::from);
+    let folder = package.join("fuzz/corpus").join(target);
     let mut inputs = 0;
     for file in std::fs::read_dir(folder).unwrap() {
         let input = std::fs::read(file.unwrap().path()).unwrap();

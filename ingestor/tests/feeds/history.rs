@@ -106,6 +106,9 @@ impl Desk {
         change(&mut config);
         let running = Running::start(config, &log.log).await;
         relay.subscribers(&place.venue, 1).await;
+        // Faults that a test orders are for history, not for the list of instruments that is fetched at the start.
+        let mut instruments = LogView::of(&log.log, LogTopic::EvtInstrument).await;
+        instruments.until("instruments", |view| (!view.envelopes.is_empty()).then_some(())).await;
         Self { place, log, relay, running }
     }
 
@@ -236,9 +239,6 @@ async fn ticks_of_a_range_come_in_batches_on_the_key_of_the_symbol() {
 #[tokio::test]
 async fn errors_are_told_on_the_last_part() {
     let desk = Desk::open("BINANCE", 100, 1_000, |_| {}).await;
-    // The faults below are for history, not for the list of instruments that is asked for at the start.
-    let listed = desk.place.server.wait_served(|s| s.iter().any(|s| s.path_and_query.contains("exchangeInfo")));
-    within("the instruments", listed).await;
     let mut unknown = request::candles(&desk.place, 1, Interval::M1, 0, 60_000);
     unknown.range.symbol = "NO/SUCH".parse().unwrap();
     let (parts, _) = desk.candles(&unknown).await;

@@ -62,7 +62,8 @@ impl<'a> LibzmqLoad<'a> {
             }
             sockets.push(socket);
         }
-        let source = context.socket(zmq::XPUB)?;
+        // As two processes would: one context each, so that reading does not wait for writing.
+        let source = zmq::Context::new().socket(zmq::XPUB)?;
         source.set_sndhwm(0)?;
         source.set_linger(0)?;
         source.set_rcvtimeo(10_000)?;

@@ -19,6 +19,10 @@ pub(super) enum Phase {
     Open(Peer),
 }
 
+/// Most bytes that the system keeps for a peer before it has sent them (TCP_NOTSENT_LOWAT). The rest waits in the backlog,
+/// which is limited and counted, and a PING does not stand behind megabytes that a slow peer has to read first.
+const UNSENT_BYTES: u32 = 256 << 10;
+
 /// Behind since when, and how much was taken in this period.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lag {
@@ -58,6 +62,8 @@ pub(crate) struct Link {
     pub(crate) born: Instant,
     pub(super) last_input: Instant,
     pub(super) last_ping: Instant,
+    /// When it was last behind. Meanwhile it was sent no PING that it could have answered.
+    pub(super) last_lag: Instant,
     /// The peer asked to be dropped after this much silence.
     pub(super) ttl: Option<Duration>,
     pub(super) lag: Option<Lag>,
@@ -103,6 +109,7 @@ impl Link {
             born: now,
             last_input: now,
             last_ping: now,
+            last_lag: now,
             ttl: None,
             lag: None,
             received: 0,
@@ -121,7 +128,8 @@ impl Link {
         let result = self
             .stream
             .set_nodelay(true)
-            .and_then(|()| socket2::SockRef::from(&self.stream).set_tcp_keepalive(&keepalive));
+            .and_then(|()| socket2::SockRef::from(&self.stream).set_tcp_keepalive(&keepalive))
+            .and_then(|()| socket2::SockRef::from(&self.stream).set_tcp_notsent_lowat(UNSENT_BYTES));
         if let Err(error) = result {
             tracing::debug!(%error, "cannot configure a connection");
         }

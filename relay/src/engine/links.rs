@@ -243,6 +243,9 @@ impl Links {
             if let Ok(flushed) = &result {
                 link.dropped += flushed.dropped;
                 link.delivered = link.delivered.saturating_sub(flushed.dropped);
+                if link.lag.is_some() {
+                    link.last_lag = now;
+                }
                 link.lag = lag(link.lag, after, flushed.written, now);
                 dropped += flushed.dropped;
                 written.peers += usize::from(flushed.written > 0);

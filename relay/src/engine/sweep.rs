@@ -104,11 +104,12 @@ impl<S: Switch> Engine<S> {
         if link.ttl.is_some_and(|ttl| silence > ttl) {
             return self.links.doom(key, End::Silent);
         }
-        // Who has not read our PING cannot answer it; that is for the stuck rule to judge.
+        // Who has not read our PING cannot answer it; that is for the stuck rule to judge, and afterwards the time to answer
+        // begins anew.
         if link.minor() == 0 || link.lag.is_some() {
             return;
         }
-        if silence >= settings.heartbeat_timeout {
+        if silence.min(now.duration_since(link.last_lag)) >= settings.heartbeat_timeout {
             return self.links.doom(key, End::Silent);
         }
         let due = |since: Instant| now.duration_since(since) >= settings.heartbeat_interval;

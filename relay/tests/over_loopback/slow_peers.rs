@@ -100,7 +100,10 @@ async fn in_a_crowd_the_stuck_cost_their_limit_and_the_healthy_lose_nothing() {
 
 #[tokio::test]
 async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() {
-    let relay = TestRelay::with(small_backlogs());
+    let mut config = small_backlogs();
+    // How fast so narrow a connection brings it is up to the system, and not what this is about.
+    config.limits.stuck_timeout = Duration::from_secs(600);
+    let relay = TestRelay::with(config);
     let mut slow = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
     let mut publisher = publisher(&relay, b"X").await;
     let body = [b'z'; 5000];
@@ -110,6 +113,8 @@ async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() 
         publisher.sync().await;
         sent += 1;
     }
+    // A PONG may go out before the messages of the same read are counted; this one is of a later read.
+    publisher.sync().await;
     let mut last = None;
     let mut got = 0;
     let dropped = relay.observer.fan_out().dropped_total.load(Ordering::Relaxed);
@@ -123,6 +128,42 @@ async fn a_subscriber_that_was_behind_gets_whole_messages_and_then_the_newest() 
     }
     publisher.publish(&[b"X", b"newest", b""]).await;
     assert_eq!(slow.message().await[1], b"newest");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_was_behind_longer_than_heartbeats_allow_is_still_asked_before_it_is_dropped() {
+    let mut config = small_backlogs();
+    config.limits.stuck_timeout = Duration::from_secs(600);
+    config.heartbeat.interval = Duration::from_millis(100);
+    config.heartbeat.timeout = Duration::from_millis(1000);
+    let relay = TestRelay::with(config);
+    let counters = relay.observer.fan_out();
+    let mut slow = Raw::narrow_subscriber(relay.addresses.subscribers, b"X").await;
+    let mut publisher = publisher(&relay, b"X").await;
+    let bytes = message(&[b"X", &[b'z'; 60_000]]).repeat(10);
+    let fill = async {
+        while counters.dropped_total.load(Ordering::Relaxed) == 0 {
+            publisher.send(&bytes).await;
+            publisher.pong().await;
+        }
+    };
+    soon(fill).await;
+    drop(publisher);
+    // Peers that answer no PING are the clock: each is dropped after the timeout.
+    let mut clock = Raw::connect(relay.addresses.subscribers, Sub).await;
+    clock.closed().await;
+    let mut clock = Raw::connect(relay.addresses.subscribers, Sub).await;
+    let read = async {
+        loop {
+            slow.message().await;
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        _ = clock.closed() => {}
+    }
+    assert_eq!(counters.backlog_bytes.load(Ordering::Relaxed), 0, "it has taken everything");
+    assert_eq!(counters.silent_total.load(Ordering::Relaxed), 2, "the two clocks, not the slow one");
 }
 
 #[tokio::test]

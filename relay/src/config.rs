@@ -132,7 +132,7 @@ impl Default for Limits {
             topic_bytes: proto::limits::TOPIC_BYTES,
             connections: 4096,
             connections_per_address: 1024,
-            half_open: 256,
+            half_open: 4096,
             handshake_timeout: Duration::from_secs(5),
             subscriptions_per_peer: 20_000,
             subscriptions: 500_000,
@@ -248,6 +248,12 @@ mod tests {
     fn the_default_is_valid_and_an_empty_file_is_the_default() {
         assert_eq!(Config::default().check(), Ok(()));
         assert_eq!(read("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn all_that_may_be_open_may_come_back_at_once() {
+        let limits = Limits::default();
+        assert!(limits.half_open >= limits.connections);
     }
 
     #[test]

@@ -436,11 +436,15 @@ impl<S: Switch> Engine<S> {
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
                 }
                 Err(error) => {
-                    // Out of descriptors or memory: others go on, and the next tick tries again.
-                    listener.ready = false;
+                    // Out of descriptors or memory. A connection without handshake makes room; if there is none, others go
+                    // on, and the next tick tries again.
+                    let port = listener.port.name;
                     add(&self.counters.accept_failures_total, 1);
-                    tracing::warn!(port = listener.port.name, %error, "cannot accept");
-                    return;
+                    if !self.evict() {
+                        tracing::warn!(port, %error, "cannot accept");
+                        self.listeners[at].ready = false;
+                        return;
+                    }
                 }
             }
         }
@@ -451,11 +455,8 @@ impl<S: Switch> Engine<S> {
             add(&self.counters.refused_total, 1);
             return;
         }
-        if self.admission.is_crowded()
-            && let Some(oldest) = self.links.oldest_half_open()
-        {
-            self.links.doom(oldest, End::Crowded);
-            self.settle();
+        if self.admission.is_crowded() {
+            self.evict();
         }
         link.configure();
         self.admission.entered();
@@ -463,6 +464,16 @@ impl<S: Switch> Engine<S> {
         add(&self.counters.accepted_total, 1);
         self.links.touch(key);
         self.settle();
+    }
+
+    /// Ends the connection that has been without handshake for longest; false if there is none.
+    fn evict(&mut self) -> bool {
+        let oldest = self.links.oldest_half_open();
+        if let Some(oldest) = oldest {
+            self.links.doom(oldest, End::Crowded);
+            self.settle();
+        }
+        oldest.is_some()
     }
 
     /// Has the system say when a connection can be read or written.

@@ -59,6 +59,10 @@ bench: $(WEB)/dist/.built .venv/.ready ## Benchmarks against peers, release buil
 bench-relay: ## The relay beside zmq_proxy, nats-server and the zeromq crate (ARGS=--quick; root once: make setup-bench)
 	relay/bench-peers/run.sh $(ARGS)
 
+.PHONY: bench-backtest
+bench-backtest: ## The backtest engine beside backtesting.py, trade by trade
+	trading/benches/run.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz what the relay's peers may send (SECONDS_EACH=1200; nightly and cargo-fuzz)
 	relay/fuzz/run.sh $(or $(SECONDS_EACH),1200)

@@ -130,6 +130,33 @@ impl Decimal {
         Self::from_units(if (self.0 < 0) == (other.0 < 0) { units } else { -units }).ok()
     }
 
+    /// Quotient, rounded half to even at 18 digits; `None` if the divisor is zero or the result out of range.
+    #[must_use]
+    pub fn checked_div(self, other: Self) -> Option<Self> {
+        let (a, b) = (self.0.unsigned_abs(), other.0.unsigned_abs());
+        let units = i128::try_from(div_units(a, b)?).ok()?;
+        Self::from_units(if (self.0 < 0) == (other.0 < 0) { units } else { -units }).ok()
+    }
+
+    /// The largest multiple of `step` that is not above the magnitude, with the sign kept: rounded towards zero. A step of
+    /// zero or less changes nothing.
+    #[must_use]
+    pub const fn truncate_to(self, step: Self) -> Self {
+        if step.0 > 0 { Self(self.0 - self.0 % step.0) } else { self }
+    }
+
+    /// True if it is a whole number of `step`s. Everything is one of a step of zero or less.
+    #[must_use]
+    pub const fn is_multiple_of(self, step: Self) -> bool {
+        step.0 <= 0 || self.0 % step.0 == 0
+    }
+
+    /// The magnitude.
+    #[must_use]
+    pub const fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+
     /// The nearest float, for indicators and charts only; never for money.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
@@ -231,6 +258,41 @@ fn mul_units(a: u128, b: u128) -> Option<u128> {
     let whole = ah.checked_mul(bh)?.checked_mul(U)?;
     let sum = whole.checked_add(ah.checked_mul(bl)?)?.checked_add(al.checked_mul(bh)?)?.checked_add(low / U)?;
     Some(round_half_even(sum, low % U))
+}
+
+/// `a * 10^18 / b`, half to even, on magnitudes of at most 38 digits.
+fn div_units(a: u128, b: u128) -> Option<u128> {
+    const U: u128 = ONE.unsigned_abs();
+    if b == 0 {
+        return None;
+    }
+    let mut quotient = (a / b).checked_mul(U)?;
+    let mut rest = a % b;
+    let mut fraction = 0u128;
+    if let Some(scaled) = rest.checked_mul(U) {
+        (fraction, rest) = (scaled / b, scaled % b);
+    } else {
+        // Digit by digit, each by two doublings and one addition, none of which exceeds 2b, which fits.
+        for _ in 0..SCALE {
+            let (mut digit, mut sum) = (0, 0);
+            for bit in [1, 0, 1, 0] {
+                (digit, sum) = (digit * 2, sum * 2);
+                if sum >= b {
+                    (digit, sum) = (digit + 1, sum - b);
+                }
+                if bit == 1 {
+                    sum += rest;
+                    if sum >= b {
+                        (digit, sum) = (digit + 1, sum - b);
+                    }
+                }
+            }
+            (fraction, rest) = (fraction * 10 + digit, sum);
+        }
+    }
+    quotient = quotient.checked_add(fraction)?;
+    let up = rest > b - rest || (rest == b - rest && quotient % 2 == 1);
+    quotient.checked_add(u128::from(up))
 }
 
 fn round_half_even(quotient: u128, remainder: u128) -> u128 {
@@ -359,6 +421,36 @@ mod tests {
         assert_eq!(format!("{:.0}", d("-0.2")), "0");
     }
 
+    #[test]
+    fn quotients_are_rounded_half_to_even() {
+        let cases = [
+            ("1", "3", "0.333333333333333333"),
+            ("2", "3", "0.666666666666666667"),
+            ("-2", "3", "-0.666666666666666667"),
+            ("60000", "7", "8571.428571428571428571"),
+            ("0.000000000000000001", "2", "0"),
+            ("0.000000000000000003", "2", "0.000000000000000002"),
+            ("99999999999999999999", "99999999999999999999", "1"),
+            ("12345678901234567890", "98765432109876543210", "0.124999998860937500"),
+        ];
+        for (a, b, quotient) in cases {
+            assert_eq!(d(a).checked_div(d(b)), Some(d(quotient)), "{a} / {b}");
+        }
+        assert_eq!(d("1").checked_div(d("0")), None);
+        assert_eq!(d("99999999999999999999").checked_div(d("0.1")), None);
+    }
+
+    #[test]
+    fn steps_cut_towards_zero() {
+        for (value, step, cut) in
+            [("1.239", "0.01", "1.23"), ("-1.239", "0.01", "-1.23"), ("7", "0", "7"), ("7", "10", "0")]
+        {
+            assert_eq!(d(value).truncate_to(d(step)), d(cut));
+            assert!(d(cut).is_multiple_of(d(step)));
+        }
+        assert!(!d("1.239").is_multiple_of(d("0.01")));
+    }
+
     proptest! {
         #[test]
         fn text_round_trips(units in -MAX..=MAX) {
@@ -375,6 +467,23 @@ mod tests {
         #[test]
         fn product_of_integers_is_the_integer_product(a in -1_000_000_000i64..1_000_000_000, b in -1_000_000_000i64..1_000_000_000) {
             prop_assert_eq!(Decimal::from_int(a).checked_mul(Decimal::from_int(b)), Some(Decimal::from_int(a * b)));
+        }
+
+        #[test]
+        fn a_quotient_of_large_numbers_is_that_of_small_ones(a in -MAX / ONE..=MAX / ONE, b in 1..=MAX / ONE) {
+            let small = Decimal(a).checked_div(Decimal(b));
+            prop_assert_eq!(Decimal(a * ONE).checked_div(Decimal(b * ONE)), small);
+            // Half of the divisor is the most that rounding leaves.
+            if let Some(quotient) = small.filter(|quotient| quotient.0.abs() < i128::MAX / b) {
+                let rest = a.checked_mul(ONE).and_then(|scaled| scaled.checked_sub(quotient.0 * b));
+                prop_assert!(rest.is_none_or(|rest| rest.abs() * 2 <= b));
+            }
+        }
+
+        #[test]
+        fn a_product_divided_by_a_factor_is_the_other(a in -1_000_000_000i64..1_000_000_000, b in 1..=MAX / 1_000_000_000) {
+            let product = Decimal(b * i128::from(a));
+            prop_assert_eq!(product.checked_div(Decimal(b)), Some(Decimal::from_int(a)));
         }
 
         #[test]

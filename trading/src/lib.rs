@@ -1,6 +1,6 @@
 //! The pure domain core of trading: what is computed from market data, without I/O, async or a wall clock.
 //!
-//! Today that is the technical indicators. One implementation serves the page, the stream and the backtest, so each
+//! Today that is the technical indicators and the [`backtest`] engine. One implementation serves the page, the stream and the backtest, so each
 //! indicator is incremental: [`Indicator::update`] takes one candle and costs O(1) (amortised where a window slides).
 //! Each module states the published definition that it follows and its warm-up rule. Invariants:
 //!
@@ -8,6 +8,8 @@
 //! - no value is NaN or infinite;
 //! - window sums are exact, so a simple average does not depend on where a series was started;
 //! - indicator values are floats, for looking at; money is never computed from them.
+
+pub mod backtest;
 
 mod atr;
 mod bollinger;

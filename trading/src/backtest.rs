@@ -2,7 +2,7 @@
 //!
 //! Event-driven and exact: money, sizes and prices are decimals, and the same input gives the same result to the last digit.
 //! Reading order: [`Order`] (what a strategy may ask for), `market` (which prices a candle or a tick passes), `account`,
-//! [`Backtest`] (the loop), [`Report`], [`look_ahead`](look_ahead()).
+//! [`Backtest`] (the loop), [`Report`]; then what judges a strategy: [`look_ahead()`], [`monte_carlo()`], [`walk_forward()`].
 //!
 //! **No look-ahead by construction.** A strategy sees a candle when it is closed, and an order decided then can be filled by
 //! the next candle at the earliest; one decided on a tick, by the next tick. [`Terms::latency_ns`] makes it later. A
@@ -25,6 +25,7 @@ mod account;
 mod engine;
 mod look_ahead;
 mod market;
+mod monte_carlo;
 mod order;
 mod report;
 mod sma_cross;
@@ -32,15 +33,18 @@ mod statistics;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod walk_forward;
 
 pub use account::{Fill, Liquidity, RoundTrip};
 pub use engine::{Backtest, BacktestError, Desk, Strategy};
 pub use look_ahead::{Decision, LookAhead, look_ahead};
 pub use market::{Candle, LimitFill, Tick};
+pub use monte_carlo::{MONTE_CARLO_DRAWS, MONTE_CARLO_RUNS, MonteCarloError, Outcomes, PERCENTILES, monte_carlo};
 pub use order::{Direction, OpenOrder, Order, OrderId, Refusal};
 pub use report::{Report, Statistics};
 pub use sma_cross::SmaCross;
 pub use targets::Targets;
+pub use walk_forward::{Step, sweep, walk_forward};
 
 use proto::Decimal;
 

@@ -135,6 +135,40 @@ fn a_round_trip_is_right_to_the_last_digit() {
 }
 
 #[test]
+fn ratios_follow_their_definitions() {
+    let day = 86_400_000_000_000;
+    let mut rows = candles(&[
+        ["100", "100", "100", "100"],
+        ["100", "102", "100", "102"],
+        ["102", "102", "99.96", "99.96"],
+        ["99.96", "104.958", "99.96", "104.958"],
+    ]);
+    for (at, candle) in (0u64..).zip(&mut rows) {
+        candle.open_time_ns = 20_000 * day + at * day;
+    }
+    let report = Backtest::new(terms("1000")).unwrap().candles(day, rows, &mut Script::of(&[(0, buy("10"))])).unwrap();
+    // Days of 0, 2, -2 and 5 %. The numbers are of an independent computation.
+    let s = report.statistics;
+    let expected = [
+        (Some(s.total_return), 0.04958000000000018),
+        (s.cagr, 81.73106600867536),
+        (s.sharpe, 7.997517138076777),
+        (s.sortino, 23.8812164681785),
+        (s.calmar, 4086.5533004337676),
+        (Some(s.max_drawdown), 0.02),
+        (s.exposure, 0.75),
+    ];
+    for (at, (value, expected)) in expected.into_iter().enumerate() {
+        assert!((value.unwrap() / expected - 1.0).abs() < 1e-9, "{at}: {value:?} instead of {expected}");
+    }
+    assert_eq!(report.daily_returns.len(), 4);
+    assert_eq!(s.longest_drawdown_ns, 2 * day, "from the second close until the fourth, which is above it");
+    assert_eq!((s.win_rate, s.profit_factor, s.expectancy), (None, None, None), "the position is still open");
+    let report = Backtest::new(terms("1")).unwrap().candles(day, [], &mut Script::default()).unwrap();
+    assert_eq!(report.statistics, Statistics::default(), "nothing happened");
+}
+
+#[test]
 fn an_order_is_never_filled_by_the_candle_it_was_decided_on() {
     let rows = [["100", "120", "80", "100"], ["100", "100", "100", "100"]];
     for order in [limit(Direction::Buy, "90"), stop(Direction::Buy, "110"), limit(Direction::Sell, "110")] {

@@ -6,6 +6,7 @@ root="$(cd "$(dirname "$0")/.." && pwd)"
 dexorder="$(realpath "$1")"
 shots="${2:-}"
 work="$(mktemp -d)"
+: >"$work/out" # read below, perhaps before the platform was started
 "$dexorder" up --data-dir "$work/data" --listen 127.0.0.1:0 --venues sim --config "$root/testkit/any-ports.yaml" \
   >"$work/out" 2>"$work/log" &
 pid=$!

@@ -39,9 +39,10 @@ impl Scenario {
         (!self.all).then_some(subscriber)
     }
 
-    /// Messages that the source may be ahead of the slowest subscriber.
+    /// Messages that the source may be ahead of the slowest subscriber. With one subscriber both kinds are the same load and have
+    /// the same window.
     pub fn window(&self) -> u64 {
-        let bytes = if self.all { 2 << 20 } else { 16 << 20 };
+        let bytes = if self.all || self.subscribers == 1 { 2 << 20 } else { 16 << 20 };
         (bytes / (self.payload + 27)) as u64
     }
 

@@ -421,10 +421,12 @@ impl<S: Switch> Engine<S> {
     }
 
     fn accept(&mut self, at: usize) {
+        let mut made_room = false;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = self.listeners.get_mut(at) else { return };
             match listener.socket.accept() {
                 Ok((stream, address)) => {
+                    made_room = false;
                     let (codec, local) = (listener.port.codec, Local::new(listener.port.socket_type));
                     let name = listener.port.name;
                     self.admit(Box::new(Link::new(stream, address.ip(), name, local, codec, self.now)));
@@ -436,11 +438,12 @@ impl<S: Switch> Engine<S> {
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
                 }
                 Err(error) => {
-                    // Out of descriptors or memory. A connection without handshake makes room; if there is none, others go
-                    // on, and the next tick tries again.
+                    // Out of descriptors or memory. A connection without handshake makes room; if there is none, or that did
+                    // not help, others go on, and the next tick tries again. The system needs the descriptor before it looks
+                    // whether anybody waits, so one more goes than has to, and that one stays free.
                     let port = listener.port.name;
                     add(&self.counters.accept_failures_total, 1);
-                    if !self.evict() {
+                    if std::mem::replace(&mut made_room, true) || !self.evict() {
                         tracing::warn!(port, %error, "cannot accept");
                         self.listeners[at].ready = false;
                         return;

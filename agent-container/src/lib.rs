@@ -1,0 +1,1 @@
+//! One user's private workspace, served over MCP.

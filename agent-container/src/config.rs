@@ -126,13 +126,14 @@ pub struct PythonConfig {
     pub interpreter: PathBuf,
     /// The native module `dexorder`; by default beside this program.
     pub module: Option<PathBuf>,
-    /// User and group id of the workers when this program runs as root.
-    pub worker_id: u32,
+    /// First user and group id of the workers where this program runs as root; interpreter and workspace must be readable
+    /// for them. By default they have this program's own.
+    pub worker_id: Option<u32>,
 }
 
 impl Default for PythonConfig {
     fn default() -> Self {
-        Self { interpreter: PathBuf::from("python3"), module: None, worker_id: 64_100 }
+        Self { interpreter: PathBuf::from("python3"), module: None, worker_id: None }
     }
 }
 

@@ -85,6 +85,7 @@ impl Container {
             Call::FileDiff(it) => self.file_diff(it).await,
             Call::Revert(it) => self.revert(it).await,
             Call::RunBacktest(it) => self.run_backtest(it, &progress, cancel).await,
+            Call::ComputeIndicator(it) => self.compute_indicator(it, &progress, cancel).await,
             Call::ListBacktests(it) => Ok(self.list_backtests(&it)),
             Call::ReadBacktest(it) => self.read_backtest(it).await,
             Call::GetWatchlist(it) => self.get_watchlist(it).await,
@@ -95,5 +96,17 @@ impl Container {
             Call::NotifyUser(it) => self.notify_user(it).await,
         };
         done.into()
+    }
+
+    /// Closes everything; what was answered is on the disk already.
+    ///
+    /// # Errors
+    /// If the memory cannot be closed.
+    pub(crate) async fn close(&self, grace: std::time::Duration) -> Result<(), crate::memory::MemoryError> {
+        let left = self.events.shutdown(grace).await;
+        if left > 0 {
+            tracing::info!(left, "critical events wait for the next start");
+        }
+        self.memory.close().await
     }
 }

@@ -27,6 +27,7 @@ use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tools::Call;
 use tracing::Instrument;
 use updates::Followed;
@@ -101,9 +102,16 @@ impl ServerHandler for Handler {
         let span = tracing::info_span!("call", tool, traceparent = %trace);
         let answer = match call {
             Err(error) => Some(Answer::refuse("INVALID_ARGUMENT", &error.field, &error.rule)),
-            Ok(call) => {
+            Ok(call) if call.is_long() => {
                 let work = self.container.call(call, progress, context.ct.clone());
                 reporter.beside(work, &context.ct).instrument(span).await
+            }
+            // It is carried out whole, also if the caller goes away in the middle of it.
+            Ok(call) => {
+                let (container, cancel) = (Arc::clone(&self.container), context.ct.clone());
+                let work = tokio::spawn(async move { container.call(call, progress, cancel).await }.instrument(span));
+                let done = reporter.beside(work, &CancellationToken::new()).await;
+                Some(done.and_then(Result::ok).unwrap_or_else(|| Answer::refuse("FAILED", "", "the call ended badly")))
             }
         };
         let ended = match &answer {

@@ -337,7 +337,7 @@ fn workers(config: &Config, metrics: &Metrics) -> Result<Workers, String> {
         scratch_root: config.data_dir.join("scratch"),
         running_max: NonZeroUsize::new(config.tier.workers()).unwrap_or(NonZeroUsize::MIN),
         waiting_max: WAITING,
-        first_uid: root.then_some(config.python.worker_id),
+        first_uid: config.python.worker_id.filter(|_| root),
         without_landlock: false,
     });
     let workers = workers.map_err(|error| error.to_string())?;

@@ -26,7 +26,7 @@ impl From<WorkerError> for Refusal {
 }
 
 /// What a run that did not finish is called, and what its user should know.
-fn why_ended(outcome: &Outcome, limits: &WorkerLimits) -> Option<Refusal> {
+pub(super) fn why_ended(outcome: &Outcome, limits: &WorkerLimits) -> Option<Refusal> {
     let mib = limits.memory_bytes >> 20;
     let (code, message) = match &outcome.ended {
         Ended::Finished => return None,

@@ -4,14 +4,15 @@
 mod arguments;
 
 pub(crate) use arguments::{
-    Annotate, BacktestArguments, Checks, ContextKind, Deletion, DiffRange, Erasure, Journal, ListRuns, Message, NamedFile,
-    Notice, NoteSeverity, Page, PastCommit, PythonCode, ReadRun, Revert, RunPart, Saved, Search, SourceCode, Symbols,
+    Annotate, BacktestArguments, Checks, ContextKind, Deletion, DiffRange, Erasure, IndicatorArguments, Journal, ListRuns, Market,
+    Message, NamedFile,
+    Notice, NoteSeverity, Page, PastCommit, PythonCode, ReadRun, Revert, RunPart, Search, SourceCode, Symbols,
     WatchlistName, Worded,
 };
 
 use super::schema::{self, ArgumentError};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// What a tool does to the user's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,8 @@ tools! {
     Revert(Revert) = "revert_commit", Changes;
     /// Test a strategy on recorded market data. Orders decided on a candle fill after it.
     RunBacktest(BacktestArguments) = "run_backtest", Adds;
+    /// Values of a saved indicator on recorded candles.
+    ComputeIndicator(IndicatorArguments) = "compute_indicator", Reads;
     /// Earlier backtests, newest first.
     ListBacktests(ListRuns) = "list_backtests", Reads;
     /// The report of a backtest.
@@ -122,15 +125,16 @@ pub(crate) fn all() -> &'static [Tool] {
     TOOLS.get_or_init(table)
 }
 
-/// The schema of a tool's arguments.
-pub(crate) fn get(name: &str) -> Option<Tool> {
-    all().iter().find(|tool| tool.name == name).cloned()
+impl Call {
+    /// True for work that its caller may cancel: it changes nothing until its end. Everything else is carried out whole.
+    pub(crate) const fn is_long(&self) -> bool {
+        matches!(self, Self::RunBacktest(_) | Self::ComputeIndicator(_) | Self::RunPython(_))
+    }
 }
 
-/// The schema object of a tool, shared.
-#[allow(dead_code, reason = "kept for the HTTP header check of revision 2026-07-28")]
-pub(crate) fn schema_of(name: &str) -> Option<Arc<JsonObject>> {
-    get(name).map(|tool| tool.input_schema)
+/// A tool by its name.
+pub(crate) fn get(name: &str) -> Option<Tool> {
+    all().iter().find(|tool| tool.name == name).cloned()
 }
 
 #[cfg(test)]

@@ -134,12 +134,10 @@ pub(crate) struct Revert {
     pub(crate) command_id: Option<String>,
 }
 
-/// Arguments of `run_backtest`.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// Which market data.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BacktestArguments {
-    /// Name of a saved strategy.
-    pub(crate) strategy: String,
+pub(crate) struct Market {
     /// E.g. BINANCE
     pub(crate) venue: String,
     /// E.g. BTC/USDT
@@ -150,21 +148,45 @@ pub(crate) struct BacktestArguments {
     pub(crate) from: String,
     /// RFC 3339.
     pub(crate) to: String,
+    /// Data as of this lake snapshot.
+    #[serde(default)]
+    pub(crate) snapshot: Option<String>,
+}
+
+/// Arguments of `run_backtest`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BacktestArguments {
+    /// Name of a saved strategy.
+    pub(crate) strategy: String,
+    pub(crate) market: Market,
     /// In place of the strategy's own parameters.
     #[serde(default)]
     pub(crate) params: BTreeMap<String, Value>,
-    /// cash, maker_fee, taker_fee, slippage, latency_ms, leverage, shorting, participation; decimals as strings.
+    /// cash (default "10000"), maker_fee, taker_fee, slippage, tick_size, lot_size, leverage, participation: decimals as
+    /// strings; latency_ns; shorting: bool.
     #[serde(default)]
     pub(crate) terms: BTreeMap<String, Value>,
     #[serde(default)]
     pub(crate) checks: Option<Checks>,
-    /// Data of this lake snapshot.
-    #[serde(default)]
-    pub(crate) snapshot: Option<u64>,
     #[serde(default)]
     pub(crate) seed: Option<u64>,
     #[serde(default)]
     pub(crate) command_id: Option<String>,
+}
+
+/// Arguments of `compute_indicator`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IndicatorArguments {
+    /// Name of a saved indicator.
+    pub(crate) indicator: String,
+    pub(crate) market: Market,
+    #[serde(default)]
+    pub(crate) params: BTreeMap<String, Value>,
+    /// How many of the last values; default 500, at most 5000.
+    #[serde(default)]
+    pub(crate) rows: Option<u32>,
 }
 
 /// What else to find out.
@@ -292,12 +314,4 @@ pub(crate) struct Notice {
     pub(crate) severity: Option<NoteSeverity>,
     #[serde(default)]
     pub(crate) command_id: Option<String>,
-}
-
-/// What a saving tool answers.
-#[derive(Debug, Serialize)]
-pub(crate) struct Saved {
-    pub(crate) id: String,
-    /// The same command had been carried out before.
-    pub(crate) repeated: bool,
 }

@@ -1,6 +1,6 @@
 //! The escape corpus: what user code tries, what it gets, and that the server answers the next job all the same.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests; they print what each attempt got")]
 
 #[path = "escape/attacks.rs"]
 mod attacks;

@@ -63,8 +63,9 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Open descriptors (`RLIMIT_NOFILE`).
     pub open_files: u64,
-    /// Threads of the process's user (`RLIMIT_NPROC`). The kernel does not count them for uid 0.
-    pub threads: u64,
+    /// Threads of the process's user (`RLIMIT_NPROC`), of all its processes on the machine: only for a user that runs nothing
+    /// else, or the process could start none. The kernel does not count them for uid 0.
+    pub threads: Option<u64>,
 }
 
 /// What a seal consists of on this kernel.

@@ -77,13 +77,15 @@ pub(crate) fn limit(limits: &Limits) -> Result<(), SealError> {
         (Resource::As, limits.address_space_bytes, "limiting the address space"),
         (Resource::Fsize, limits.file_bytes, "limiting file sizes"),
         (Resource::Nofile, limits.open_files, "limiting descriptors"),
-        (Resource::Nproc, limits.threads, "limiting threads"),
         (Resource::Core, 0, "forbidding core dumps"),
         (Resource::Msgqueue, 0, "forbidding message queues"),
         (Resource::Memlock, 0, "forbidding locked memory"),
     ];
     for (resource, value, step) in cases {
         set(resource, value, value).map_err(failed(step))?;
+    }
+    if let Some(threads) = limits.threads {
+        set(Resource::Nproc, threads, threads).map_err(failed("limiting threads"))?;
     }
     // At the soft limit comes SIGXCPU, which code can ignore; at the hard one SIGKILL.
     set(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds + 1).map_err(failed("limiting processor time"))

@@ -272,3 +272,51 @@ fn equal(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
 fn absent(argument: u8) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, ITSELF, OLDER, allowed};
+
+    /// What gives other rights, another process, another file or the network. The corpus in `agent-container/tests` tries them.
+    #[test]
+    fn what_reaches_outside_is_in_no_list() {
+        let rules = allowed(1).unwrap();
+        let forbidden = [
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_sendmsg,
+            libc::SYS_recvmsg,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_writev,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_rt_sigqueueinfo,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_mount,
+            libc::SYS_bpf,
+            libc::SYS_io_uring_setup,
+            libc::SYS_seccomp,
+            libc::SYS_linkat,
+            libc::SYS_symlinkat,
+            libc::SYS_fchmodat,
+            libc::SYS_fchmod,
+            libc::SYS_utimensat,
+            libc::SYS_setuid,
+            libc::SYS_memfd_create,
+        ];
+        assert_eq!(forbidden.iter().find(|call| rules.contains_key(call)), None);
+    }
+
+    #[test]
+    fn calls_with_a_condition_are_in_no_list_without_one() {
+        let conditional =
+            [libc::SYS_clone, libc::SYS_kill, libc::SYS_tgkill, libc::SYS_fcntl, libc::SYS_ioctl, libc::SYS_prctl];
+        let rules = allowed(1).unwrap();
+        for call in conditional {
+            assert!(!rules[&call].is_empty(), "{call}");
+            assert!(![FILES, OLDER, ITSELF].iter().any(|list| list.contains(&call)), "{call}");
+        }
+    }
+}

@@ -125,3 +125,49 @@ impl Frames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::{Tier, WorkerLimits};
+    use super::{Frame, FrameError, Frames};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
+
+    async fn read(bytes: &[u8]) -> Vec<Result<Option<Frame>, FrameError>> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut frames = Frames::new(ours.into_split().0, WorkerLimits::interactive(Tier::Free));
+        theirs.write_all(bytes).await.unwrap();
+        drop(theirs);
+        let mut all = Vec::new();
+        while !frames.ended() {
+            all.push(frames.next().await);
+            if all.last().unwrap().is_err() {
+                break;
+            }
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn frames_come_out_as_they_went_in() {
+        let read = read(b"P\x02\0\0\0{}R\x04\0\0\0nullM\0\0\0\0").await;
+        let expected = [Frame::Progress((&b"{}"[..]).into()), Frame::Result((&b"null"[..]).into()), Frame::OutOfMemory];
+        let expected: Vec<_> = expected.into_iter().map(|frame| Ok(Some(frame))).chain([Ok(None)]).collect();
+        assert_eq!(read, expected);
+    }
+
+    #[tokio::test]
+    async fn a_length_is_judged_before_its_payload_is_there() {
+        let limit = WorkerLimits::interactive(Tier::Free).result_bytes;
+        let length = usize::try_from(u32::MAX).unwrap();
+        assert_eq!(read(b"R\xff\xff\xff\xff").await, [Err(FrameError::TooLong { length, limit })]);
+    }
+
+    #[tokio::test]
+    async fn unknown_kinds_and_cut_frames_are_errors() {
+        assert_eq!(read(b"?\0\0\0\0").await, [Err(FrameError::Kind(b'?'))]);
+        for cut in 1..7 {
+            assert_eq!(read(&b"P\x02\0\0\0{}"[..cut]).await, [Err(FrameError::Cut)], "{cut}");
+        }
+    }
+}

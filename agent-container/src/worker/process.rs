@@ -87,11 +87,12 @@ impl Launch {
         // and the working directory out of the path, -B writes no bytecode.
         command.args(["-s", "-P", "-B", "-c", BOOTSTRAP]).current_dir(scratch.path()).process_group(0);
         command.env_clear().envs(environment(scratch.path()));
-        if let Some(uid) = slot.uid(config.first_uid) {
+        let uid = slot.uid(config.first_uid);
+        if let Some(uid) = uid {
             // std drops the supplementary groups with it.
             command.uid(uid).gid(uid);
         }
-        Self { command, job: message(config, job, scratch.path()) }
+        Self { command, job: message(config, job, scratch.path(), uid) }
     }
 }
 
@@ -117,7 +118,7 @@ fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
 }
 
 /// The first and only message to the worker: its length in 4 bytes, little endian, and JSON.
-fn message(config: &WorkerConfig, job: &Job, scratch: &Path) -> Vec<u8> {
+fn message(config: &WorkerConfig, job: &Job, scratch: &Path, uid: Option<u32>) -> Vec<u8> {
     let limits = &job.limits;
     let spec = Spec {
         read: job.import_from.iter().chain(&job.read).cloned().collect(),
@@ -130,7 +131,7 @@ fn message(config: &WorkerConfig, job: &Job, scratch: &Path) -> Vec<u8> {
             cpu_seconds: limits.cpu.as_secs() + 2,
             file_bytes: limits.scratch_bytes,
             open_files: OPEN_FILES,
-            threads: limits.threads + 1,
+            threads: uid.map(|_own| limits.threads + 1),
         },
         parent: Some(std::process::id()),
         namespaces: true,
@@ -230,13 +231,14 @@ pub(super) async fn start(
         // The control channel comes in as stdin: the one descriptor that can be given without unsafe code. The bootstrap moves it to 3.
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
         let reaped = mind(command, started, &metrics);
+        // Nobody waits when the run was dropped. Removing may take a while (ten thousand directories on a slow disk), and the
+        // answer does not wait for it; the slot does, so that no user piles up work for the disk.
+        ended.send(reaped).unwrap_or_default();
         if scratch.remove().is_err() {
             metrics.scratch_left.inc();
             tracing::warn!("a worker's scratch directory could not be removed");
         }
         drop(slot);
-        // Nobody waits when the run was dropped.
-        ended.send(reaped).unwrap_or_default();
     };
     std::thread::Builder::new().name("worker-minder".into()).spawn(mind)?;
     let Started { pid, killer, stdout, stderr } =

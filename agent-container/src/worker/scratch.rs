@@ -164,3 +164,61 @@ fn deleted_bytes(path: &Path, pid: Pid, file_bytes_max: u64) -> u64 {
     let unseen = u64::try_from(unseen.len()).unwrap_or(u64::MAX);
     open.values().sum::<u64>().saturating_add(unseen.saturating_mul(file_bytes_max))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Scratch, is_over, prepare_root};
+    use rustix::process::getpid;
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn deep_trees_and_links_are_removed_and_their_targets_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let kept = root.path().join("kept");
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("file"), "x").unwrap();
+        let scratch = Scratch::make(&root.path().join("."), None).unwrap();
+        symlink(&kept, scratch.path().join("link")).unwrap();
+        // Deeper than any path may be long, so by descriptors.
+        let mut directory = rustix::fs::open(scratch.path(), super::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        for _ in 0..1_000 {
+            rustix::fs::mkdirat(&directory, "deep_down", rustix::fs::Mode::RWXU).unwrap();
+            directory =
+                rustix::fs::openat(&directory, "deep_down", super::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        }
+        let path = scratch.path().to_owned();
+        assert!(is_over(&path, getpid(), 1 << 40, 1 << 20), "too deep");
+        scratch.remove().unwrap();
+        assert!(!path.exists());
+        assert!(kept.join("file").exists());
+    }
+
+    #[test]
+    fn bytes_files_and_deleted_files_count() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::make(root.path(), None).unwrap();
+        let over = |bytes, files| is_over(scratch.path(), getpid(), bytes, files);
+        fs::write(scratch.path().join("a"), vec![1; 100_000]).unwrap();
+        fs::write(scratch.path().join("b"), "").unwrap();
+        assert!(!over(200_000, 2));
+        assert!(over(100_000, 2));
+        assert!(over(200_000, 1));
+        let deleted = File::open(scratch.path().join("a")).unwrap();
+        fs::remove_file(scratch.path().join("a")).unwrap();
+        assert!(over(100_000, 2));
+        drop(deleted);
+        assert!(!over(100_000, 2));
+    }
+
+    #[test]
+    fn what_an_earlier_server_left_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("scratch");
+        prepare_root(&path).unwrap();
+        fs::create_dir_all(path.join("run-1/deep")).unwrap();
+        fs::write(path.join("file"), "x").unwrap();
+        prepare_root(&path).unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+}

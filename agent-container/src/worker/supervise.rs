@@ -166,7 +166,9 @@ impl<'a> Run<'a> {
     /// Ends the process if it still runs, takes what is left in its pipes, and says how it went.
     async fn finish(mut self, ended: Option<Ended>) -> Result<Outcome, WorkerError> {
         let wall = self.process.started_at.elapsed();
-        self.usage.look();
+        if self.reaped.is_none() {
+            self.usage.look();
+        }
         self.process.kill();
         let reaped = match self.reaped {
             Some(reaped) => reaped,

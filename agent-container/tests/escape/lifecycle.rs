@@ -75,7 +75,30 @@ async fn a_full_queue_refuses() {
     assert_eq!(world.workers.metrics().busy.get(), 1);
     busy.cancel.cancel();
     assert_eq!(busy.task.await.unwrap().unwrap().ended, Ended::Cancelled);
-    world.is_well("a full queue").await;
+    until_slot_is_free(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_run_at_a_time_as_may() {
+    let world = Arc::new(World::with(2, 0, None));
+    let (first, second) = (busy(&world).await, busy(&world).await);
+    assert_eq!(world.workers.metrics().alive.get(), 2);
+    assert!(world.run(world.job("1"), Follow::default()).await.is_err_and(|error| error.is_retryable()));
+    first.cancel.cancel();
+    assert_eq!(first.task.await.unwrap().unwrap().ended, Ended::Cancelled);
+    until_slot_is_free(&world).await;
+    assert!(!second.task.is_finished(), "the other one goes on");
+    second.cancel.cancel();
+    assert_eq!(second.task.await.unwrap().unwrap().ended, Ended::Cancelled);
+}
+
+/// The slot comes back when the scratch directory is gone, a little after the answer.
+async fn until_slot_is_free(world: &World) {
+    let since = Instant::now();
+    while world.run(world.job("1"), Follow::default()).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the slot never came back");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@
 //! was given. Nothing undoes it, and all threads that it starts later are sealed as well.
 //!
 //! In this order, because each step needs what the next one takes away:
-//! [`process`]: namespaces, descriptors, resource limits, capabilities, the death signal;
-//! [`files`]: landlock, which knows paths; [`syscalls`]: seccomp, which knows system calls.
+//! `process`: namespaces, descriptors, resource limits, capabilities, the death signal;
+//! `files`: landlock, which knows paths; `syscalls`: seccomp, which knows system calls.
 //!
 //! **Invariants.**
 //! - A step that fails fails the whole seal ([`SealError`]); the caller must not run user code then. Only the namespaces are

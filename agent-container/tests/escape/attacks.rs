@@ -111,21 +111,21 @@ async fn crashes_and_forgeries_are_outcomes() {
         Attack("leaving without a word", "import os\nos._exit(0)", |o| o.ended == Ended::BadReply),
         Attack("closing the channel", "import os\nos.close(3)", |o| o.ended == Ended::BadReply),
         Attack("closing everything", "import os\nos.closerange(0, 200)", |o| o.ended == Ended::BadReply),
-        Attack("garbage on the channel", "import os\nos.write(3, b'\\xff' * 1000)\nimport time\ntime.sleep(100)", |o| {
+        Attack("garbage on the channel", "import os\nos.write(3, b'\\xff' * 1000)\nimport threading\nthreading.Event().wait(100)", |o| {
             o.ended == Ended::BadReply
         }),
-        Attack("a length of four gigabytes", "import os\nos.write(3, b'R\\xff\\xff\\xff\\xff')\nimport time\ntime.sleep(100)", |o| {
+        Attack("a length of four gigabytes", "import os\nos.write(3, b'R\\xff\\xff\\xff\\xff')\nimport threading\nthreading.Event().wait(100)", |o| {
             o.ended == Ended::OutputFull
         }),
         Attack("half a frame", "import os\nos.write(3, b'R\\x09\\0\\0\\0{')\nos._exit(0)", |o| o.ended == Ended::BadReply),
-        Attack("a result that is no JSON", "import os\nos.write(3, b'R\\x01\\0\\0\\0{')\nimport time\ntime.sleep(100)", |o| {
+        Attack("a result that is no JSON", "import os\nos.write(3, b'R\\x01\\0\\0\\0{')\nimport threading\nthreading.Event().wait(100)", |o| {
             o.ended == Ended::BadReply
         }),
-        Attack("a second seal", "import os\nos.write(3, b'S\\x02\\0\\0\\0{}')\nimport time\ntime.sleep(100)", |o| o.ended == Ended::BadReply),
-        Attack("a forged result", "import os\nos.write(3, b'R\\x02\\0\\0\\0{}')\nimport time\ntime.sleep(100)", |o| {
+        Attack("a second seal", "import os\nos.write(3, b'S\\x02\\0\\0\\0{}')\nimport threading\nthreading.Event().wait(100)", |o| o.ended == Ended::BadReply),
+        Attack("a forged result", "import os\nos.write(3, b'R\\x02\\0\\0\\0{}')\nimport threading\nthreading.Event().wait(100)", |o| {
             o.ended == Ended::Finished && o.result == Some(serde_json::json!({}))
         }),
-        Attack("too many pictures", "import os\nfor _ in range(100): os.write(3, b'F\\x01\\0\\0\\0x')\nimport time\ntime.sleep(100)", |o| {
+        Attack("too many pictures", "import os\nfor _ in range(100): os.write(3, b'F\\x01\\0\\0\\0x')\nimport threading\nthreading.Event().wait(100)", |o| {
             o.ended == Ended::OutputFull && o.pictures.len() == 8
         }),
         Attack("progress without end", "import os\np = b'P\\x0a\\0\\0\\0{\"done\":1}'\nwhile True: os.write(3, p * 1000)", |o| {
@@ -182,10 +182,10 @@ async fn nothing_goes_on_after_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wall_time_holds_for_those_who_wait() {
     let attacks = [
-        Attack("an endless wait", "import time\ntime.sleep(1000)", |o| o.ended == Ended::TimedOut),
+        Attack("an endless wait", "import threading\nthreading.Event().wait(1000)", |o| o.ended == Ended::TimedOut),
         Attack(
             "deaf to signals",
-            "import signal\nfor s in range(1, 64):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nimport time\ntime.sleep(1000)",
+            "import signal\nfor s in range(1, 64):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nimport threading\nthreading.Event().wait(1000)",
             |o| o.ended == Ended::TimedOut,
         ),
     ];

@@ -95,7 +95,7 @@ with tempfile.TemporaryDirectory() as d: open(os.path.join(d, 'x'), 'w').close()
 with gzip.open('x.gz', 'wt') as f: f.write('zip')
 db = sqlite3.connect('t.db'); db.execute('create table t(x)'); db.execute('insert into t values (5)'); db.commit()
 lock = threading.Lock()
-time.sleep(0.01)
+threading.Event().wait(0.01)
 [t, squares[-1], read, inside, statistics.median([3, 1, 2]), gzip.open('x.gz', 'rt').read(), db.execute('select x from t').fetchone()[0], os.cpu_count() > 0, len(hashlib.sha256(os.urandom(4)).hexdigest())]";
     let expected = serde_json::json!([16, 49, "abc", true, 2, "zip", 5, true, 64]);
     assert_eq!(json(&world, code).await, expected);

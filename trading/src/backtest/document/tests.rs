@@ -141,11 +141,8 @@ fn long_lists_are_cut_but_counted_and_hashed() {
 fn terms_are_exact_or_refused() {
     let read = |json: &str| serde_json::from_str::<TermsDocument>(json);
     let terms = read(r#"{"cash": 1000, "taker_fee": "0.001", "limit_fill": "through"}"#).unwrap();
-    let expected = Terms {
-        taker_fee: d("0.001"),
-        limit_fill: crate::backtest::LimitFill::Through,
-        ..Terms::with_cash(d("1000"))
-    };
+    let expected =
+        Terms { taker_fee: d("0.001"), limit_fill: crate::backtest::LimitFill::Through, ..Terms::with_cash(d("1000")) };
     assert_eq!(Terms::from(&terms), expected);
     for bad in [r#"{"cash": 0.1}"#, r#"{"cash": "x"}"#, r#"{"cash": 1, "fee": "0"}"#, r#"{}"#] {
         assert!(read(bad).is_err(), "{bad}");

@@ -36,7 +36,11 @@ pub(super) fn chart(page: &mut String, lines: &[Line<'_>], height: f64, unit: &s
     for step in 0..=STEPS {
         let value = low + (high - low) * f64::from(step) / f64::from(STEPS);
         let at = y(value);
-        writeln!(page, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.0}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>", WIDTH - RIGHT)?;
+        writeln!(
+            page,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.0}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+            WIDTH - RIGHT
+        )?;
         let label = Number(value, high - low);
         writeln!(page, "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{label}{unit}</text>", LEFT - 8.0, at + 4.0)?;
     }

@@ -92,7 +92,11 @@ fn look_ahead(page: &mut String, check: &LookAheadCheck) -> fmt::Result {
         LookAheadCheck::Found { open_time_ns, candle, candles, with_future, without } => {
             let shown = |what: &Option<String>| what.clone().unwrap_or_else(|| "nothing".to_owned());
             let (with, without) = (shown(with_future), shown(without));
-            writeln!(page, "<p><span class=\"bad\">Look-ahead:</span> at candle {candle} ({} UTC) ", Time(*open_time_ns))?;
+            writeln!(
+                page,
+                "<p><span class=\"bad\">Look-ahead:</span> at candle {candle} ({} UTC) ",
+                Time(*open_time_ns)
+            )?;
             writeln!(page, "it decided <code>{}</code> with all candles,", Escaped(&with))?;
             writeln!(page, "but <code>{}</code> with the first {candles}.</p>", Escaped(&without))
         }
@@ -131,7 +135,13 @@ fn named(parameters: &BTreeMap<String, Parameter>) -> String {
 fn walk_forward(page: &mut String, check: &WalkForwardCheck) -> fmt::Result {
     writeln!(page, "<h2>Walk-forward, {} candles of choice, {} of trial</h2>", check.train, check.test)?;
     let score = |name: &str| format!("{name} {}", check.score);
-    let head = vec!["chosen from".to_owned(), "tried from".to_owned(), "parameters".to_owned(), score("chosen"), score("tried")];
+    let head = vec![
+        "chosen from".to_owned(),
+        "tried from".to_owned(),
+        "parameters".to_owned(),
+        score("chosen"),
+        score("tried"),
+    ];
     let rows = check.steps.iter().map(|step| {
         let parameters = step.parameters.as_ref().map_or_else(|| "–".to_owned(), named);
         let (train, test) = (Time(step.train_begin_ns).to_string(), Time(step.test_begin_ns).to_string());

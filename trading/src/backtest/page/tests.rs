@@ -24,7 +24,8 @@ fn text_of_users_is_escaped_everywhere() {
         without: Some(evil.to_owned()),
     });
     document.checks.monte_carlo = Some(MonteCarloCheck::NotPossible { reason: evil.to_owned() });
-    let run = SweepRun { parameters: inputs.parameters, score: None, total_return: 0.0, max_drawdown: 0.0, round_trips: 0 };
+    let run =
+        SweepRun { parameters: inputs.parameters, score: None, total_return: 0.0, max_drawdown: 0.0, round_trips: 0 };
     document.checks.sweep = Some(SweepCheck { score: evil.to_owned(), best: None, runs: vec![run] });
     let page = render(&document);
     assert!(!page.contains("<script"), "a tag got through");
@@ -55,7 +56,9 @@ fn the_numbers_of_a_run_are_on_it() {
     document.add_benchmark(100.0, |_| Some(110.0));
     let page = render(&document);
     // The fixture gains 16.350625 on 1000, in one long round trip.
-    for shown in ["1016.35", "1.64 %", "16.350625", "<td>long</td>", "101.5", "108.25", &document.hash, "2023-11-14 22:14"] {
+    for shown in
+        ["1016.35", "1.64 %", "16.350625", "<td>long</td>", "101.5", "108.25", &document.hash, "2023-11-14 22:14"]
+    {
         assert!(page.contains(shown), "{shown}");
     }
     assert_eq!(page.matches("<polyline").count(), 3, "equity, holding and drawdown");

@@ -140,7 +140,7 @@ impl<'py> Runner<'_, 'py> {
         }
         let instance = self.instance(chosen, class)?;
         self.progress.expect(data::count(&self.job.data.path)?);
-        let events = Events::Ticks(Ticks::open(&self.job.data.path)?);
+        let events = Events::Ticks(Box::new(Ticks::open(&self.job.data.path)?));
         Ok(run::callbacks(self.progress, &self.terms, events, &instance, (&self.source.file, false))?.report)
     }
 

@@ -6,9 +6,9 @@ use crate::indicator;
 use crate::progress::Progress;
 use crate::user_code::{Parameters, Source};
 use pyo3::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use trading::backtest::document::{Parameter, TermsDocument};
+use trading::backtest::document::{Document, Parameter, TermsDocument};
 
 /// What to do.
 #[derive(Debug, Deserialize)]
@@ -187,6 +187,13 @@ impl Score {
     }
 }
 
+/// The answer to a backtest.
+#[derive(Debug, Serialize)]
+struct Done<'a> {
+    kind: &'static str,
+    document: &'a Document,
+}
+
 /// Does a job. Whatever is wrong with it or with user code is in the answer; only what the progress callback raises is
 /// raised.
 pub(crate) fn run(py: Python<'_>, text: &str, progress: Option<Bound<'_, PyAny>>) -> PyResult<String> {
@@ -194,12 +201,12 @@ pub(crate) fn run(py: Python<'_>, text: &str, progress: Option<Bound<'_, PyAny>>
     let done = serde_json::from_str(text).map_err(JobError::from).and_then(|job| match job {
         Job::Backtest(job) => {
             let document = backtest::run(&progress, &job)?;
-            Ok(serde_json::json!({ "kind": "backtest", "document": document }))
+            Ok(serde_json::to_string(&Done { kind: "backtest", document: &document })?)
         }
-        Job::Indicator(job) => indicator::run(&progress, &job),
+        Job::Indicator(job) => Ok(serde_json::to_string(&indicator::run(&progress, &job)?)?),
     });
     match done {
-        Ok(answer) => Ok(answer.to_string()),
+        Ok(answer) => Ok(answer),
         Err(JobError::Progress(raised)) => Err(raised),
         Err(error) => Ok(error.to_json().to_string()),
     }

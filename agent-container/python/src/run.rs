@@ -19,7 +19,7 @@ const ENGINE_STRIDE: u64 = 256;
 /// What a run goes over.
 pub(crate) enum Events<'a> {
     Candles { interval_ns: u64, candles: &'a [Candle] },
-    Ticks(crate::data::Ticks),
+    Ticks(Box<crate::data::Ticks>),
 }
 
 /// The engine's strategy: calls the methods that the user's class defines, and stops at the first exception.

@@ -15,11 +15,13 @@ const TRIPS: usize = 200;
 const STYLE: &str = include_str!("page/page.css");
 
 /// The page.
+///
+/// # Panics
+/// Never: a string takes everything that is written to it.
 #[must_use]
 pub fn render(document: &Document) -> String {
     let mut page = String::with_capacity(256 * 1024);
-    // Writing to a string does not fail.
-    let _ = write(&mut page, document);
+    write(&mut page, document).expect("writing to a string does not fail");
     page
 }
 

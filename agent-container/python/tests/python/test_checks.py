@@ -2,7 +2,7 @@
 
 import unittest
 
-from module import candles, error, job, ask, run, ticks, walk
+from module import candles, error, run, ticks, walk
 
 CALLBACK = """
 import dexorder
@@ -100,19 +100,6 @@ class LookAhead(unittest.TestCase):
         filled += "  low = candles.frame()['low']\n  return (low == low.rolling(21, center=True).min()).astype(float)\n"
         for source in (whole, smooth, filled):
             self.assertEqual(self.check(source)["verdict"], "found", source)
-
-    def test_a_candle_strategy_that_reads_how_much_is_to_come_is_caught(self):
-        # Nothing hands it the future; it remembers, outside its module, how far the run before came.
-        source = "import dexorder\nruns = __import__('sys').modules.setdefault('stolen', [0])\n" + """
-class S(dexorder.Strategy):
- seen = 0
- def on_candle(self, candle):
-  self.seen += 1
-  if self.seen > runs[0]: runs[0] = self.seen   # how long the longest run was
-  if self.seen % 50 == 0: self.target(0.5 if runs[0] == self.seen else 0.2)
-"""
-        found = self.check(source, walk(3_000))
-        self.assertNotEqual(found["verdict"], "clean")
 
     def test_chance_is_not_called_look_ahead(self):
         source = CALLBACK.replace("import dexorder\n", "import dexorder, os\n", 1)

@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 import pandas as pd
 
-from module import ask, candles, dexorder, job, run, walk
+from module import ask, candles, dexorder, run, walk
 
 KINDS = sorted(name for name in dir(dexorder) if isinstance(getattr(dexorder, name), type)
                and issubclass(getattr(dexorder, name), dexorder.BuiltinIndicator) and name != "BuiltinIndicator")
@@ -72,13 +72,14 @@ class All(dexorder.Indicator):
             bands.update(value)
         self.assertEqual((bands.middle, bands.value), (5.0, (bands.middle, bands.upper, bands.lower)))
 
-    def test_averages_of_floats_are_as_exact_as_those_of_candles(self):
-        rng = np.random.default_rng(1)
-        cents = rng.integers(1, 10**9, 5000)
-        closes = cents / 100
-        got = dexorder.sma(closes, 5)
-        for at in range(4, 5000, 7):
-            self.assertEqual(got[at], float(int(sum(cents[at - 4 : at + 1]))) / 500)
+    def test_averages_of_floats_are_as_exact_as_those_of_their_digits(self):
+        cents = np.random.default_rng(1).integers(1, 10**9, 5000)
+        sma = dexorder.Sma(5)
+        exact = [sma.update(f"{value // 100}.{value % 100:02}") for value in cents]
+        self.assertEqual(list(dexorder.sma(cents / 100, 5))[4:], exact[4:])
+        # 0.1 + 0.2 is 0.30000000000000004 as a float, and 0.3 in 15 digits.
+        sums = dexorder.sma([0.1 + 0.2, 1e-7, 12345.678901234567, 1e-30], 1)
+        self.assertEqual(list(sums), [0.3, 1e-7, 12345.6789012346, 0.0])
 
     def test_what_is_wrong_is_said(self):
         for call, told in [

@@ -120,7 +120,8 @@ fn monte_carlo(page: &mut String, check: &MonteCarloCheck) -> fmt::Result {
             let head = percentiles.map(|part| format!("{:.0} %", part * 100.0));
             let equity = end_equity.map(|equity| format!("{equity:.2}"));
             let falls = max_drawdown.map(|fall| percent(Some(fall)));
-            let with = |name: &str, cells: [String; 5]| std::iter::once(name.to_owned()).chain(cells).collect();
+            let with =
+                |name: &str, cells: [String; 5]| std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>();
             table(page, &with("percentile", head), [with("end equity", equity), with("max. drawdown", falls)])?;
             writeln!(page, "<p class=\"note\">Ruined in {} of the draws.</p>", percent(Some(*ruined)))
         }
@@ -193,7 +194,7 @@ fn short(value: Exact) -> String {
 }
 
 /// Rows of cells; each is escaped.
-fn table(page: &mut String, head: &Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> fmt::Result {
+fn table(page: &mut String, head: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> fmt::Result {
     writeln!(page, "<div class=\"scroll\"><table><thead><tr>")?;
     head.iter().try_for_each(|cell| write!(page, "<th>{}</th>", Escaped(cell)))?;
     writeln!(page, "</tr></thead><tbody>")?;

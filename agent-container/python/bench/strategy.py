@@ -3,7 +3,8 @@
 
 strategy.py MODULE [--candles N] [--runs N]: the built libagent_python.so (release). Budget: 340 k candles/s for the callback form,
 ten times NautilusTrader's 34 k on the same machine. Prints one line for each form and the peak memory; with --runs it does so
-many runs in this process and prints the memory before and after. Needs numpy and pyarrow.
+many runs in this process and prints the memory before and after. Needs numpy and pyarrow; candles are made by another process, so that
+the memory is that of the runs.
 """
 
 import argparse
@@ -12,13 +13,11 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from importlib.machinery import ExtensionFileLoader
-
-import numpy as np
-import pyarrow as pa
 
 MINUTE = 60_000_000_000
 START = 1_700_000_040_000_000_000
@@ -55,6 +54,8 @@ def load(path):
 
 def generate(count):
     """The walk of trading/benches/backtest.rs, in cents (splitmix64)."""
+    import numpy as np
+
     mask, state = 2**64 - 1, 42
 
     def random(below):
@@ -76,12 +77,18 @@ def generate(count):
 
 
 def decimals(cents):
+    import numpy as np
+    import pyarrow as pa
+
     words = np.zeros((len(cents), 2), np.int64)
     words[:, 0] = cents
     return pa.Array.from_buffers(pa.decimal128(38, 2), len(cents), [None, pa.py_buffer(words.tobytes())])
 
 
 def write(path, rows):
+    import numpy as np
+    import pyarrow as pa
+
     times = pa.array(START + np.arange(len(rows)) * MINUTE)
     names = ["open_time", "open", "high", "low", "close", "volume"]
     batch = pa.record_batch([times, *[decimals(rows[:, at].copy()) for at in range(5)]], names=names)
@@ -105,9 +112,9 @@ def measure(module, name, source, path, count):
     seconds = []
     for _ in range(5):
         begin = time.perf_counter()
-        answer = json.loads(module._run_job(job(source, path)))
+        answer = module._run_job(job(source, path))
         seconds.append(time.perf_counter() - begin)
-    document = answer["document"]
+    document = json.loads(answer)["document"]
     rate = count / statistics.median(seconds) / 1e6
     summary = document["summary"]
     print(f"candles, Python {name}: {rate:.2f} M/s (reading the file and writing the report included), "
@@ -120,25 +127,29 @@ def main():
     arguments.add_argument("module")
     arguments.add_argument("--candles", type=int, default=1_000_000)
     arguments.add_argument("--runs", type=int, default=0)
+    arguments.add_argument("--write", help="only write the candles to this file, and 2 000 of them to FILE.few")
     wanted = arguments.parse_args()
-    module = load(wanted.module)
+    if wanted.write:
+        rows = generate(wanted.candles)
+        write(wanted.write, rows)
+        write(wanted.write + ".few", rows[:2000])
+        return
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "candles.arrow")
-        rows = generate(wanted.candles)
-        write(path, rows)
-        before = resident()
-        by_candle = measure(module, "callback", CALLBACK, path, len(rows))
-        vector = measure(module, "vector", VECTOR, path, len(rows))
+        size = ["--candles", str(wanted.candles)]
+        subprocess.run([sys.executable, __file__, wanted.module, *size, "--write", path], check=True)
+        module = load(wanted.module)
+        by_candle = measure(module, "callback", CALLBACK, path, wanted.candles)
+        vector = measure(module, "vector", VECTOR, path, wanted.candles)
         if by_candle != vector:
             sys.exit("the two forms differ")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        print(f"memory: {before:.0f} MB before the first run, {peak:.0f} MB at most")
+        print(f"memory: {peak:.0f} MB at most")
         if wanted.runs:
-            write(path, rows[:2000])
             for at in range(wanted.runs + 100):
                 if at == 100:
                     before = resident()
-                module._run_job(job(CALLBACK, path))
+                module._run_job(job(CALLBACK, path + ".few"))
             print(f"{wanted.runs} runs in one process: {before:.1f} MB before, {resident():.1f} MB after")
 
 

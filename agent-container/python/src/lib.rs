@@ -1,7 +1,7 @@
 //! The Python module `dexorder`: what user code imports inside the worker, and the jobs that the worker runs.
 //!
 //! The engine of `trading` lives in the same process as the user's code and calls it directly (ADR 0017); nothing here is a
-//! border of trust, that is the process's own confinement. Reading order: [`strategy`](self) and `market` (what user code sees),
+//! border of trust, that is the process's own confinement. Reading order: `strategy` and `market` (what user code sees),
 //! `number` (floats and exact decimals), `builtin` (indicators), `run` (one run of the engine), `job` (JSON in, JSON out).
 //! Invariants:
 //!

@@ -22,11 +22,13 @@
 //! | stop-limit | after the stop was reached, as a limit order from there on | the rules of a limit order |
 
 mod account;
+pub mod document;
 mod engine;
 mod look_ahead;
 mod market;
 mod monte_carlo;
 mod order;
+pub mod page;
 mod report;
 mod sma_cross;
 mod statistics;

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 /// The two averages are compared exactly, as sums of decimals multiplied by the other's period; no rounding can make or hide a
 /// tie. A tie, the two being equal, changes nothing: the position of the candle before stays. Other engines treat a tie as
 /// below, or compare with the candle before, or miss it because their floats differ in the last digit; on a million candles
-/// there are some hundred, and they are where results differ by a candle.
+/// there are some, and they are where results differ by a candle (`make bench-backtest` counts them).
 #[derive(Debug, Clone)]
 pub struct SmaCross {
     fast: usize,

@@ -120,7 +120,8 @@ def main(path, mode, count=None):
             {
                 "price": rows.open.to_numpy(),
                 "quantity": rows.volume.to_numpy(),
-                "buyer_maker": np.zeros(len(rows), bool),
+                # A market has two sides only when both have traded.
+                "buyer_maker": np.arange(len(rows)) % 2 == 0,
                 "trade_id": np.arange(len(rows)).astype(str),
             },
             index=index,

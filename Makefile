@@ -60,7 +60,7 @@ bench-relay: ## The relay beside zmq_proxy, nats-server and the zeromq crate (AR
 	relay/bench-peers/run.sh $(ARGS)
 
 .PHONY: bench-backtest
-bench-backtest: ## The backtest engine beside backtesting.py, trade by trade
+bench-backtest: ## The backtest engine beside backtesting.py, NautilusTrader and vectorbt, trade by trade
 	trading/benches/run.sh
 
 .PHONY: fuzz

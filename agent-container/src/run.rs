@@ -15,7 +15,7 @@ use crate::mcp::Handler;
 use crate::memory::{
     Embedder, EndpointConfig, EndpointEmbedder, ExtractiveSummarizer, LexiconEmbedder, Memory, MemoryError, MemoryLimits,
 };
-use crate::worker::{WorkerConfig, Workers};
+use crate::worker::{WorkerConfig, WorkerMetrics, Workers};
 use crate::workspace::{Limits, Workspace, WorkspaceError};
 use proto::UserId;
 use rand::RngCore;
@@ -331,7 +331,8 @@ fn module(config: &PythonConfig) -> Result<PathBuf, String> {
 
 fn workers(config: &Config, metrics: &Metrics) -> Result<Workers, String> {
     let root = rustix::process::geteuid().is_root();
-    let workers = Workers::new(WorkerConfig {
+    let metrics = WorkerMetrics::new(&metrics.module("agent_worker"));
+    let config = WorkerConfig {
         python: config.python.interpreter.clone(),
         module: module(&config.python)?,
         scratch_root: config.data_dir.join("scratch"),
@@ -339,10 +340,8 @@ fn workers(config: &Config, metrics: &Metrics) -> Result<Workers, String> {
         waiting_max: WAITING,
         first_uid: config.python.worker_id.filter(|_| root),
         without_landlock: false,
-    });
-    let workers = workers.map_err(|error| error.to_string())?;
-    workers.metrics().register(&metrics.module("agent_worker"));
-    Ok(workers)
+    };
+    Workers::new(config, metrics).map_err(|error| error.to_string())
 }
 
 /// What `dexorder agent` tells about itself.

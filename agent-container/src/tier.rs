@@ -7,7 +7,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// The tier of the container's owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Not signed in; everything goes with the container.
@@ -52,23 +52,13 @@ impl Tier {
         }
     }
 
-    /// Longest run of user code, wall time.
-    #[must_use]
-    pub const fn run_time(self) -> Duration {
-        match self {
-            Self::Anonymous | Self::Free => Duration::from_secs(60),
-            Self::Pro => Duration::from_secs(600),
-            Self::Enterprise => Duration::from_secs(3600),
-        }
-    }
-
     /// Workers with user code at one time.
     #[must_use]
     pub const fn workers(self) -> usize {
         match self {
             Self::Anonymous | Self::Free => 1,
             Self::Pro => 2,
-            Self::Enterprise => 4,
+            Self::Enterprise => 3,
         }
     }
 

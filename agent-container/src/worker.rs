@@ -26,7 +26,7 @@ mod process;
 mod scratch;
 mod supervise;
 
-pub use limits::{Tier, WorkerLimits};
+pub use limits::WorkerLimits;
 pub use metrics::WorkerMetrics;
 pub use outcome::{Ended, Outcome, Progress, Sealed};
 
@@ -157,14 +157,14 @@ impl Workers {
     ///
     /// # Errors
     /// The scratch root cannot be made, or holds what cannot be removed.
-    pub fn new(config: WorkerConfig) -> Result<Self, WorkerError> {
+    pub fn new(config: WorkerConfig, metrics: WorkerMetrics) -> Result<Self, WorkerError> {
         scratch::prepare_root(&config.scratch_root)
             .map_err(|source| WorkerError::Scratch { root: config.scratch_root.clone(), source })?;
         Ok(Self {
             slots: Arc::new(Slots::new(config.running_max.get())),
             permits: Arc::new(Semaphore::new(config.running_max.get())),
             waiting: AtomicUsize::new(0),
-            metrics: Arc::new(WorkerMetrics::default()),
+            metrics: Arc::new(metrics),
             config,
         })
     }

@@ -128,7 +128,8 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::super::limits::{Tier, WorkerLimits};
+    use super::super::limits::WorkerLimits;
+    use crate::tier::Tier;
     use super::{Frame, FrameError, Frames};
     use tokio::io::AsyncWriteExt;
     use tokio::net::UnixStream;

@@ -1,21 +1,9 @@
 //! What a job may use, by tier. Figures of the tiers: docs/operations/sandbox.md.
 
+use crate::tier::Tier;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-
-/// A user's tier (DESIGN.md §8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tier {
-    /// Without an account.
-    Anonymous,
-    /// The free account.
-    Free,
-    /// The paid account.
-    Pro,
-    /// The largest.
-    Enterprise,
-}
 
 /// Limits of one run. Passing one ends the run with the [`super::Ended`] of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,17 +66,5 @@ impl WorkerLimits {
         };
         let span = Duration::from_secs(minutes * 60);
         Self { wall: span, cpu: span, result_bytes: 32 << 20, ..Self::interactive(tier) }
-    }
-}
-
-impl Tier {
-    /// Workers that fit into the tier's memory at the same time, beside the server.
-    #[must_use]
-    pub fn running_max(self) -> usize {
-        match self {
-            Self::Anonymous | Self::Free => 1,
-            Self::Pro => 2,
-            Self::Enterprise => 3,
-        }
     }
 }

@@ -5,7 +5,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use service::metrics::ModuleMetrics;
 
 /// How a run ended: a closed set, the names of [`super::Ended::name`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -15,7 +15,7 @@ pub struct EndedLabel {
 }
 
 /// Counters of all workers of this server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WorkerMetrics {
     /// Processes that were started.
     pub started: Counter,
@@ -34,15 +34,18 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    /// Registers all under the prefix that `registry` carries.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register("started", "Workers started", self.started.clone());
-        registry.register("alive", "Workers not reaped yet", self.alive.clone());
-        registry.register("ended", "Runs by how they ended", self.ended.clone());
-        registry.register("busy", "Jobs refused because slots and queue were full", self.busy.clone());
-        registry.register("scratch_left", "Scratch directories that could not be removed", self.scratch_left.clone());
-        registry.register("cpu_milliseconds", "Processor time of ended workers", self.cpu_ms.clone());
-        registry.register("output_dropped_bytes", "Printed bytes that were dropped", self.output_dropped_bytes.clone());
+    /// Registers all in a module's place.
+    #[must_use]
+    pub fn new(module: &ModuleMetrics) -> Self {
+        Self {
+            started: module.counter("started_total", "Workers started"),
+            alive: module.gauge("alive", "Workers not reaped yet"),
+            ended: module.counter_vec("ended_total", "Runs of user code by how they ended"),
+            busy: module.counter("busy_total", "Jobs refused because slots and queue were full"),
+            scratch_left: module.counter("scratch_left_total", "Scratch directories that could not be removed"),
+            cpu_ms: module.counter("cpu_milliseconds_total", "Processor time of ended workers"),
+            output_dropped_bytes: module.counter("output_dropped_bytes_total", "Printed bytes that were dropped"),
+        }
     }
 
     pub(super) fn count(&self, outcome: &Outcome) {

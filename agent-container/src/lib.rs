@@ -1,1 +1,3 @@
 //! One user's private workspace, served over MCP.
+
+pub mod market_data;

@@ -354,7 +354,9 @@ impl MarketData {
         loop {
             let response = self.send(self.client.post(url.clone()).json(&wire::body(query))).await?;
             match RequestView::read(response, self.config.head_timeout).await {
-                Err(MarketDataError::Refused { status: 429 | 503, retryable: true, .. }) if tries < self.config.retries => {
+                Err(MarketDataError::Refused { status: 429 | 503, retryable: true, .. })
+                    if tries < self.config.retries =>
+                {
                     self.rest(tries).await;
                     tries += 1;
                 }

@@ -57,12 +57,7 @@ impl Code {
     const fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::OverQuota
-                | Self::Overloaded
-                | Self::NoIngestor
-                | Self::VenueFailed
-                | Self::Timeout
-                | Self::Internal
+            Self::OverQuota | Self::Overloaded | Self::NoIngestor | Self::VenueFailed | Self::Timeout | Self::Internal
         )
     }
 }
@@ -116,7 +111,8 @@ impl From<lake::LakeError> for ApiError {
                 return Self::new(Code::SnapshotGone, message).about("snapshot");
             }
             lake::LakeError::TooManyRows { most } => {
-                return Self::new(Code::TooManyRows, format!("to: over {most} rows; ask for a shorter range")).about("to");
+                return Self::new(Code::TooManyRows, format!("to: over {most} rows; ask for a shorter range"))
+                    .about("to");
             }
             _ => {}
         }

@@ -305,7 +305,8 @@ impl BulkMetrics {
             ended: module.counter_vec("ended_total", "Streams of whole series ended, by reason"),
             refused: module.counter("refused_total", "Whole series refused because too many were being sent"),
             backfills: module.gauge("backfills", "Requests for missing history waiting or worked on"),
-            backfills_ended: module.counter_vec("backfills_ended_total", "Requests for missing history ended, by state"),
+            backfills_ended: module
+                .counter_vec("backfills_ended_total", "Requests for missing history ended, by state"),
         }
     }
 }

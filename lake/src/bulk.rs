@@ -71,7 +71,12 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    pub(crate) fn new(inner: Arc<Inner>, query: BulkQuery, snapshot_id: i64, files: Option<Arc<SnapshotFiles>>) -> Self {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        query: BulkQuery,
+        snapshot_id: i64,
+        files: Option<Arc<SnapshotFiles>>,
+    ) -> Self {
         let wanted = Wanted::new(&query.venue, &query.symbol, query.interval, query.from_ns, query.to_ns);
         let mut days = match (&files, &wanted) {
             (Some(files), Some(wanted)) => files.days(wanted),
@@ -107,7 +112,8 @@ impl Bulk {
         let mut pieces = Pieces::new(self);
         while let Some((from_us, to_us)) = pieces.next() {
             let (bulk, ticks) = (self.clone(), self.query.interval.is_none());
-            let keys = self.work(move || if ticks { bulk.tick_times(from_us, to_us) } else { bulk.candle_times(from_us, to_us) });
+            let keys = self
+                .work(move || if ticks { bulk.tick_times(from_us, to_us) } else { bulk.candle_times(from_us, to_us) });
             let Some(times) = keys.await? else {
                 pieces.halve();
                 continue;
@@ -183,13 +189,15 @@ impl Bulk {
     fn candles(&self, from_us: i64, to_us: i64) -> Result<Vec<CandleRow>> {
         let mut slots: Vec<Option<CandleRow>> = self.slots(from_us, to_us, None);
         let mut aligned = true;
-        self.rows(from_us, to_us, |row: CandleRow| match self.slot(from_us, row.open_us).and_then(|at| slots.get_mut(at)) {
-            Some(slot) => {
-                if slot.as_ref().is_none_or(|old| replaces(row.version(), old.version())) {
-                    *slot = Some(row);
+        self.rows(from_us, to_us, |row: CandleRow| {
+            match self.slot(from_us, row.open_us).and_then(|at| slots.get_mut(at)) {
+                Some(slot) => {
+                    if slot.as_ref().is_none_or(|old| replaces(row.version(), old.version())) {
+                        *slot = Some(row);
+                    }
                 }
+                None => aligned = false,
             }
-            None => aligned = false,
         })?;
         if !aligned {
             return Err(self.off_grid());
@@ -200,13 +208,15 @@ impl Bulk {
     fn candle_times(&self, from_us: i64, to_us: i64) -> Result<Option<Vec<i64>>> {
         let mut slots: Vec<Option<CandleKey>> = self.slots(from_us, to_us, None);
         let mut aligned = true;
-        self.rows(from_us, to_us, |row: CandleKey| match self.slot(from_us, row.open_us).and_then(|at| slots.get_mut(at)) {
-            Some(slot) => {
-                if slot.as_ref().is_none_or(|old| replaces(row.version, old.version)) {
-                    *slot = Some(row);
+        self.rows(from_us, to_us, |row: CandleKey| {
+            match self.slot(from_us, row.open_us).and_then(|at| slots.get_mut(at)) {
+                Some(slot) => {
+                    if slot.as_ref().is_none_or(|old| replaces(row.version, old.version)) {
+                        *slot = Some(row);
+                    }
                 }
+                None => aligned = false,
             }
-            None => aligned = false,
         })?;
         if !aligned {
             return Err(self.off_grid());
@@ -275,7 +285,8 @@ impl Batches {
             let read = self.bulk.work(move || {
                 if ticks {
                     let rows = bulk.ticks(from_us, to_us)?;
-                    rows.map(|rows| rows.chunks(PIECE_ROWS).map(batch::of_ticks).collect::<Result<Vec<_>>>()).transpose()
+                    rows.map(|rows| rows.chunks(PIECE_ROWS).map(batch::of_ticks).collect::<Result<Vec<_>>>())
+                        .transpose()
                 } else {
                     let rows = bulk.candles(from_us, to_us)?;
                     Ok(Some(rows.chunks(PIECE_ROWS).map(batch::of_candles).collect::<Result<Vec<_>>>()?))

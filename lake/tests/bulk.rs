@@ -14,9 +14,9 @@ use rows::{DAY, SECOND, T0, candle, config, decimal, lake, symbol, tick, venue};
 
 /// Values of a batch's columns.
 mod arrow_array_of {
+    use arrow_array::RecordBatch;
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Decimal128Type, TimestampMicrosecondType};
-    use arrow_array::RecordBatch;
 
     pub(crate) fn times(batch: &RecordBatch, name: &str) -> Vec<i64> {
         batch.column_by_name(name).unwrap().as_primitive::<TimestampMicrosecondType>().values().to_vec()
@@ -71,8 +71,11 @@ async fn the_highest_revision_counts_and_an_open_candle_does_not() {
     let minute = |n: u64| candle("BTC/USDT", Interval::M1, T0 + n * 60 * SECOND);
     let first = append(&lake, &[minute(0), minute(1), Candle { closed: false, ..minute(2) }]).await;
     append(&lake, &[Candle { revision: 2, close: decimal("99.5"), ..minute(1) }]).await;
-    append(&lake, &[Candle { revision: 1, close: decimal("1"), ..minute(1) }, minute(2), candle("ETH/USDT", Interval::M1, T0)])
-        .await;
+    append(
+        &lake,
+        &[Candle { revision: 1, close: decimal("1"), ..minute(1) }, minute(2), candle("ETH/USDT", Interval::M1, T0)],
+    )
+    .await;
     let range = query(Some(Interval::M1), T0, T0 + 5 * 60 * SECOND);
     let at = |n: u64| i64::try_from((T0 + n * 60 * SECOND) / 1000).unwrap();
     let (hundred, other) = (decimal("100").units(), decimal("99.5").units());

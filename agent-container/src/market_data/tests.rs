@@ -91,7 +91,11 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Answer {
     match reply.unwrap_or_else(|| panic!("no reply is left for {line}")) {
         Reply::Series { body, rows, unasked } => head(rows, unasked).body(Body::from(body)).unwrap(),
         Reply::Cut(bytes) => {
-            let broken = futures_util::stream::iter([Err(std::io::Error::other("cut"))]);
+            // The pause lets the server send what came before.
+            let broken = futures_util::stream::once(async {
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("cut"))
+            });
             head(100, 0).body(Body::from_stream(futures_util::StreamExt::chain(first(bytes), broken))).unwrap()
         }
         Reply::Stall(bytes) => {
@@ -179,7 +183,8 @@ async fn a_whole_answer_becomes_the_file_with_what_it_says_of_itself() {
     assert_eq!(fetched.holes, [(BASE + 100 * MINUTE, BASE + 1000 * MINUTE)]);
     assert_eq!(std::fs::read(world.target()).unwrap(), stream(100, SNAPSHOT, 1));
     assert_eq!(world.files(), ["candles.arrow"]);
-    let expected = "GET /api/v1/history/candles?venue=SIM&symbol=BTC%2FUSDT&interval=60s&from=1709251200000&to=1709311200000";
+    let expected =
+        "GET /api/v1/history/candles?venue=SIM&symbol=BTC%2FUSDT&interval=60s&from=1709251200000&to=1709311200000";
     assert_eq!(world.seen(), [expected]);
 }
 
@@ -267,7 +272,8 @@ async fn refusals_are_typed_and_a_busy_gateway_is_asked_again() {
     let error = world.fetch(&query()).await.unwrap_err();
     assert!(matches!(&error, MarketDataError::Refused { status: 400, field, .. } if field == "to"), "{error:?}");
 
-    let world = World::start(vec![refused(503, "OVERLOADED", true), refused(429, "OVER_QUOTA", true), series(100)]).await;
+    let world =
+        World::start(vec![refused(503, "OVERLOADED", true), refused(429, "OVER_QUOTA", true), series(100)]).await;
     assert_eq!(world.fetch(&query()).await.unwrap().rows, 100);
     let busy = || refused(503, "OVERLOADED", true);
     let world = World::start(vec![busy(), busy(), busy()]).await;
@@ -317,7 +323,10 @@ async fn a_forgotten_request_is_made_again_and_a_refused_one_is_an_error() {
     ];
     let world = World::start(replies).await;
     let error = world.fetch(&query()).await.unwrap_err();
-    assert!(matches!(&error, MarketDataError::NoHistory { code, retryable: true, .. } if code == "NO_INGESTOR"), "{error:?}");
+    assert!(
+        matches!(&error, MarketDataError::NoHistory { code, retryable: true, .. } if code == "NO_INGESTOR"),
+        "{error:?}"
+    );
     let world = World::start(vec![Reply::Series { body: stream(100, 7, 1), rows: 100, unasked: 900 }]).await;
     let as_it_is = Query { backfill: Backfill::Never, ..query() };
     assert_eq!(world.fetch(&as_it_is).await.unwrap().missing, 900);
@@ -330,9 +339,9 @@ async fn dropping_the_fetch_removes_the_partial_file() {
     let bytes = Notify::new();
     let note = |_| bytes.notify_one();
     {
-        let fetch = world.data.fetch_candles(&wanted, &target, &note);
+        let mut fetch = std::pin::pin!(world.data.fetch_candles(&wanted, &target, &note));
         tokio::select! {
-            done = fetch => panic!("it cannot end: {done:?}"),
+            done = &mut fetch => panic!("it cannot end: {done:?}"),
             () = bytes.notified() => assert_eq!(world.files().len(), 1, "the partial file"),
         }
     }

@@ -179,7 +179,12 @@ pub(super) async fn refusal(response: Response, after: Duration, snapshot: Optio
 }
 
 /// What a whole answer says of itself, if it is the one that was asked for.
-pub(super) fn fetched(query: &Query, snapshot: i64, summary: &Summary, path: &Path) -> Result<Fetched, MarketDataError> {
+pub(super) fn fetched(
+    query: &Query,
+    snapshot: i64,
+    summary: &Summary,
+    path: &Path,
+) -> Result<Fetched, MarketDataError> {
     let text = |name: &str| summary.schema.metadata.get(&format!("dexorder.{name}")).map_or("", String::as_str);
     let number = |name: &'static str| text(name).parse::<u64>().map_err(|_| mismatch(name, "a number", text(name)));
     let time = |name| if text(name).is_empty() { Ok(None) } else { number(name).map(Some) };

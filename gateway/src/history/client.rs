@@ -11,7 +11,8 @@ use crate::series::gaps::RangeSet;
 use bytes::Bytes;
 use proto::wire::{self, HistoryReadyNotification, RequestAck};
 use proto::{
-    ClientId, Frame, FrameHeader, HistoryRange, HistoryRequest, Interval, Kind, RequestId, Symbol, Topic, TopicPrefix, Venue,
+    ClientId, Frame, FrameHeader, HistoryRange, HistoryRequest, Interval, Kind, RequestId, Symbol, Topic, TopicPrefix,
+    Venue,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -29,10 +29,8 @@ pub(crate) const API_ROUTES: [(&str, MakeRoute); 7] = [
 ];
 
 /// Answers that may take long and be large. They have limits of their own, and are not compressed.
-pub(crate) const STREAM_ROUTES: [(&str, MakeRoute); 2] = [
-    ("/api/v1/history/candles", || get(history::candles)),
-    ("/api/v1/history/ticks", || get(history::ticks)),
-];
+pub(crate) const STREAM_ROUTES: [(&str, MakeRoute); 2] =
+    [("/api/v1/history/candles", || get(history::candles)), ("/api/v1/history/ticks", || get(history::ticks))];
 
 /// No request here needs a larger body.
 const BODY_BYTES: usize = 1 << 10;

@@ -148,12 +148,14 @@ async fn rest(mut stream: TcpStream) -> Vec<u8> {
 
 /// True if neither HTTP nor Arrow says that this is all.
 fn is_cut(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"HTTP/1.1 200") && !bytes.ends_with(b"0\r\n\r\n") && !bytes.windows(8).any(|window| window == END)
+    bytes.starts_with(b"HTTP/1.1 200")
+        && !bytes.ends_with(b"0\r\n\r\n")
+        && !bytes.windows(8).any(|window| window == END)
 }
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut_and_its_place_is_free_again() {
-    let world = large(|config| (config.bulk.streams, config.bulk.stall) = (1, Duration::from_millis(300))).await;
+    let world = large(|config| (config.bulk.streams, config.bulk.stall) = (1, Duration::from_secs(2))).await;
     let slow = world.open(&path("1s", 3 * 86_400)).await;
     until("the stream", || world.metric("gateway_bulk_streams") == 1).await;
     let busy = world.raw(&path("1s", 60), &HOST).await;
@@ -228,7 +230,10 @@ async fn missing_history_is_asked_for_once_and_its_snapshot_holds_it() {
     world.store(&(0..20).map(|n| minute(n, 7)).collect::<Vec<_>>()).await;
     let (first, location) = submit(&world).await;
     let (peer, asked) = request(&world).await;
-    assert_eq!((asked.range.from_ns, asked.range.to_ns), ((BASE + 1200) * 1_000_000_000, (BASE + 3600) * 1_000_000_000));
+    assert_eq!(
+        (asked.range.from_ns, asked.range.to_ns),
+        ((BASE + 1200) * 1_000_000_000, (BASE + 3600) * 1_000_000_000)
+    );
     let (second, _) = submit(&world).await;
     assert_eq!(first["id"], second["id"], "an equal request is joined");
     let (_, working) = world.get(&location).await;

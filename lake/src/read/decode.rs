@@ -8,10 +8,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::arrow::ProjectionMask;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::ChunkReader;
@@ -277,7 +277,10 @@ pub(crate) fn flags(batch: &RecordBatch, name: &str) -> Option<BooleanArray> {
     batch.column_by_name(name)?.as_boolean_opt().filter(|a| a.null_count() == 0).cloned()
 }
 
-pub(crate) fn numbers<T: arrow_array::ArrowPrimitiveType>(batch: &RecordBatch, name: &str) -> Option<PrimitiveArray<T>> {
+pub(crate) fn numbers<T: arrow_array::ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    name: &str,
+) -> Option<PrimitiveArray<T>> {
     batch.column_by_name(name)?.as_primitive_opt::<T>().filter(|a| a.null_count() == 0).cloned()
 }
 
@@ -356,8 +359,20 @@ pub(crate) struct CandleColumns {
 impl Row for CandleRow {
     type Columns = CandleColumns;
     const COLUMNS: &'static [&'static str] = &[
-        "venue", "symbol", "interval_s", "open_time", "open", "high", "low", "close", "volume", "quote_volume", "trades",
-        "revision", "closed", "repaired",
+        "venue",
+        "symbol",
+        "interval_s",
+        "open_time",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "quote_volume",
+        "trades",
+        "revision",
+        "closed",
+        "repaired",
     ];
 
     fn columns(batch: &RecordBatch) -> Option<CandleColumns> {

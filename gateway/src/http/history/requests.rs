@@ -94,7 +94,9 @@ impl RequestView {
         };
         match progress {
             Progress::Queued => {}
-            Progress::Working { done, parts } => (view.state, view.done, view.parts) = (RequestState::Working, done, parts),
+            Progress::Working { done, parts } => {
+                (view.state, view.done, view.parts) = (RequestState::Working, done, parts)
+            }
             Progress::Ready { snapshot, error } => {
                 (view.state, view.snapshot, view.error) = (RequestState::Ready, Some(snapshot.to_string()), error);
             }

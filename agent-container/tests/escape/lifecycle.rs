@@ -1,6 +1,6 @@
 //! Cancelling, dropping, queueing, refusing to start, and dying with the server.
 
-use crate::world::{World, module, python};
+use crate::world::{World, metrics, module, python};
 use agent_container::worker::{Ended, Follow, Progress, Work, WorkerConfig, WorkerError, Workers};
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
@@ -153,10 +153,10 @@ fn config(world: &World, python: std::path::PathBuf, module: std::path::PathBuf)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_interpreter_or_module_is_an_error() {
     let world = World::new();
-    let no_python = Workers::new(config(&world, "/does/not/exist".into(), module())).unwrap();
+    let no_python = Workers::new(config(&world, "/does/not/exist".into(), module()), metrics()).unwrap();
     let refused = no_python.run(world.job("1"), Follow::default()).await;
     assert!(matches!(refused, Err(WorkerError::Start { .. })), "{refused:?}");
-    let no_module = Workers::new(config(&world, python(), "/does/not/exist".into())).unwrap();
+    let no_module = Workers::new(config(&world, python(), "/does/not/exist".into()), metrics()).unwrap();
     let refused = no_module.run(world.job("1"), Follow::default()).await;
     assert!(matches!(refused, Err(WorkerError::NotSealed { .. })), "{refused:?}");
 }

@@ -1,7 +1,7 @@
 //! What the tests stand on: an interpreter, the native module, a server's directories with secrets in them.
 
 use agent_container::tier::Tier;
-use agent_container::worker::{Follow, Job, Outcome, Work, WorkerConfig, WorkerError, WorkerLimits, Workers};
+use agent_container::worker::{Follow, Job, Outcome, Work, WorkerConfig, WorkerError, WorkerLimits, WorkerMetrics, Workers};
 use std::fs;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
@@ -85,7 +85,7 @@ impl World {
             without_landlock: false,
         };
         let unix = UnixListener::bind(at("data/socket")).unwrap();
-        let workers = Workers::new(config).unwrap();
+        let workers = Workers::new(config, metrics()).unwrap();
         Self { workers, tcp: TcpListener::bind("127.0.0.1:0").unwrap(), _unix: unix, root }
     }
 
@@ -134,4 +134,9 @@ impl World {
         }
         assert_eq!(fs::read_to_string(self.at("data/outbox.log")).unwrap(), "the server's outbox", "after {after}");
     }
+}
+
+/// Counters that nobody reads.
+pub(crate) fn metrics() -> WorkerMetrics {
+    WorkerMetrics::new(&service::metrics::Metrics::new().module("agent_worker"))
 }

@@ -1,1 +1,4 @@
 //! One user's private workspace, served over MCP.
+
+pub mod events;
+pub mod lifecycle;

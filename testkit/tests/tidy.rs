@@ -115,8 +115,8 @@ fn is_a_room(path: &Path) -> bool {
     path.components().count() == 3
 }
 
-/// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service} ← processes ← dexorder`).
-const EDGES: [(&str, &[&str]); 13] = [
+/// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service, user-events} ← processes ← dexorder`).
+const EDGES: [(&str, &[&str]); 14] = [
     ("proto", &[]),
     ("zmtp", &[]),
     ("eventlog", &["proto"]),
@@ -124,10 +124,11 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("trading", &["proto"]),
     ("venues", &["proto"]),
     ("service", &[]),
+    ("user-events", &["proto"]),
     ("relay", &["proto", "zmtp", "service"]),
     ("ingestor", &["proto", "zmtp", "eventlog", "venues", "service"]),
     ("stream", &["proto", "zmtp", "eventlog", "lake", "service"]),
-    ("gateway", &["proto", "zmtp", "eventlog", "lake", "trading", "service"]),
+    ("gateway", &["proto", "zmtp", "eventlog", "lake", "trading", "service", "user-events"]),
     (
         "dexorder",
         &[

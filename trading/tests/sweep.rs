@@ -76,6 +76,25 @@ fn each_of_a_thousand_combinations_has_the_report_of_the_event_driven_engine() {
     assert_eq!(two[..50], one);
 }
 
+/// Long enough for the equity curve to be thinned, which is when many candles are passed at once: new peaks, days, falls.
+#[test]
+fn long_stretches_have_the_report_of_the_event_driven_engine() {
+    for seed in 0..24u64 {
+        let candles = walk(seed, 60_000, 2, MINUTE_NS);
+        let step = [37, 400, 5000, 59_000][usize::try_from(seed % 4).unwrap()];
+        let exposures = [9, -9, 0, 5, 15].map(|tenths| number(tenths, 1));
+        let change = |at: usize| Change { at: at * step, exposure: exposures[at % 5] };
+        let changes: Vec<Change> = (0..candles.len() / step).map(change).collect();
+        let mut targets = vec![None; candles.len()];
+        changes.iter().for_each(|change| targets[change.at] = Some(change.exposure));
+        let terms = Terms { taker_fee: Decimal::ZERO, slippage: Decimal::ZERO, leverage: number(2, 0), ..terms() };
+        let run = || Backtest::new(terms.clone()).unwrap();
+        let expected = run().candles(MINUTE_NS, candles.iter().copied(), &mut Targets::new(&targets)).unwrap();
+        let got = run().changes(&Series::new(MINUTE_NS, &candles).unwrap(), &changes).unwrap();
+        assert!(got == expected, "{seed}: {:?}\n{:?}", got.statistics, expected.statistics);
+    }
+}
+
 #[test]
 fn what_does_not_fit_the_fast_way_has_the_same_report() {
     let candles = walk(2, 3000, 2, MINUTE_NS);

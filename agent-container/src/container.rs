@@ -13,7 +13,7 @@ mod python;
 pub(crate) mod resources;
 mod runs;
 
-pub(crate) use answer::{Answer, Refusal};
+pub(crate) use answer::Answer;
 pub(crate) use commands::Commands;
 pub(crate) use runs::{Runs, RunsError};
 
@@ -52,6 +52,11 @@ pub(crate) struct Container {
     pub(crate) updates: Updates,
 }
 
+/// A ULID of this time.
+pub(crate) fn new_id(now_ns: u64) -> String {
+    ulid::Ulid::from_parts(now_ns / 1_000_000, rand::random()).to_string()
+}
+
 impl Container {
     pub(crate) const fn tier(&self) -> Tier {
         self.config.tier
@@ -60,6 +65,11 @@ impl Container {
     /// Where the user's files lie.
     pub(crate) fn workspace_dir(&self) -> PathBuf {
         self.config.data_dir.join("workspace")
+    }
+
+    /// A new id; later ones are greater.
+    pub(crate) fn new_id(&self) -> String {
+        new_id(self.clock.now_ns())
     }
 
     /// Somebody asks for something: the container stays awake while the guard lives, and its idle time begins anew after.
@@ -96,17 +106,5 @@ impl Container {
             Call::NotifyUser(it) => self.notify_user(it).await,
         };
         done.into()
-    }
-
-    /// Closes everything; what was answered is on the disk already.
-    ///
-    /// # Errors
-    /// If the memory cannot be closed.
-    pub(crate) async fn close(&self, grace: std::time::Duration) -> Result<(), crate::memory::MemoryError> {
-        let left = self.events.shutdown(grace).await;
-        if left > 0 {
-            tracing::info!(left, "critical events wait for the next start");
-        }
-        self.memory.close().await
     }
 }

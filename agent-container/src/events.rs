@@ -32,7 +32,7 @@ use delivery::Delivery;
 use proto::UserId;
 use service::clock::Clock;
 use service::metrics::Metrics;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ pub struct Events {
     outbox: Arc<Outbox>,
     informer: Informer,
     stop: CancellationToken,
-    delivery: JoinHandle<()>,
+    delivery: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Events {
@@ -81,7 +81,7 @@ impl Events {
         let informer = Informer::new(publisher, user_id, clock.clone(), metrics.clone());
         let stop = CancellationToken::new();
         let delivery = Delivery::new(&outbox, DealerChannel::new(dealer), key, clock, metrics);
-        let delivery = tokio::spawn(delivery.run(stop.clone()));
+        let delivery = Mutex::new(Some(tokio::spawn(delivery.run(stop.clone()))));
         Ok(Self { outbox, informer, stop, delivery })
     }
 
@@ -121,17 +121,19 @@ impl Events {
 
     /// Takes no more critical events, tries for at most `grace` to have the rest acked, and closes the outbox. Returns how
     /// many stay in it for the next start.
-    pub async fn shutdown(self, grace: Duration) -> u64 {
+    pub async fn shutdown(&self, grace: Duration) -> u64 {
         self.outbox.refuse_from_now_on().await;
         // What is left stays on disk; running out of time is no error.
         drop(tokio::time::timeout(grace, self.outbox.emptied()).await);
         self.stop.cancel();
-        if let Err(error) = self.delivery.await {
+        let delivery = self.delivery.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(delivery) = delivery
+            && let Err(error) = delivery.await
+        {
             tracing::error!(%error, "the delivery of events ended by itself");
         }
         let left = self.outbox.unacked();
         self.outbox.close().await;
-        self.informer.close().await;
         left
     }
 }

@@ -28,4 +28,4 @@ pub mod worker;
 pub mod workspace;
 
 pub use config::{Config, Secrets};
-pub use run::{AgentError, Exit, Surroundings, mcp_url, run};
+pub use run::{AgentError, Surroundings, mcp_url, run};

@@ -20,38 +20,10 @@ pub use activity::{Activity, Asleep, Busy};
 pub use leaving::{EXIT_NO_MARKER, EXIT_STOPPED, Farewell};
 pub use supervisor::{Ending, Supervisor};
 
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Exit code of an intended stop; anything else but 0 is a crash.
 pub const EXIT_ASLEEP: u8 = 42;
-
-/// What the user pays for (DESIGN, "Tiers").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    /// Without account.
-    Anonymous,
-    /// Free.
-    Free,
-    /// Pro.
-    Pro,
-    /// Enterprise.
-    Enterprise,
-}
-
-impl Tier {
-    /// Idle time after which a container of this tier sleeps, unless the configuration says otherwise; `None` = never.
-    #[must_use]
-    pub const fn idle_timeout(self) -> Option<Duration> {
-        const MINUTE: u64 = 60;
-        match self {
-            Self::Anonymous | Self::Free => Some(Duration::from_secs(15 * MINUTE)),
-            Self::Pro => Some(Duration::from_secs(60 * MINUTE)),
-            Self::Enterprise => None,
-        }
-    }
-}
 
 /// What forbids sleep. In the order in which it is reported when several hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -279,6 +279,15 @@ impl Memory {
             .map_err(|error| self.database.error("reading a conversation", error))
     }
 
+    /// The messages of all conversations after the place `after`, at most [`PAGE_MAX`], in their order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn after(&self, after: i64) -> Result<Vec<Message>, MemoryError> {
+        let messages = search::later(&self.readers, None, after, PAGE_MAX).await;
+        messages.map_err(|error| self.database.error("reading all conversations", error))
+    }
+
     /// The summary of a conversation, brought up to date. Empty if there is no such conversation. If the summarizer fails, the
     /// last one it made.
     ///

@@ -1,10 +1,10 @@
 //! A container's life: open what is on the volume, serve, and end so that everybody knows why.
 
 use crate::config::{Config, EmbeddingsConfig, PythonConfig, Secrets};
-use crate::container::{Commands, Container, Runs, RunsError};
+use crate::container::{Commands, Container, Runs, RunsError, new_id};
 use crate::events::{Events, EventsError, OutboxLimits};
-use crate::lifecycle::marker::{self, Marker, MarkerError, Reason, Start};
-use crate::lifecycle::{Activity, EXIT_ASLEEP, Ending, Supervisor};
+use crate::lifecycle::marker::{self, MarkerError, Start};
+use crate::lifecycle::{Activity, EXIT_STOPPED, Ending, Farewell, Supervisor};
 use crate::market_data::{CacheConfig, MarketData, MarketDataConfig, MarketDataError};
 use crate::mcp::auth::{Guard, KeyError};
 use crate::mcp::http::{Parts, router};
@@ -93,27 +93,8 @@ pub struct Surroundings {
     pub stop: CancellationToken,
 }
 
-/// How a container ended, as the exit code of its process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// It was told to stop.
-    Stopped,
-    /// It went to sleep: the marker is on disk.
-    Asleep,
-}
-
-impl Exit {
-    /// 0 or 42.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Stopped => 0,
-            Self::Asleep => EXIT_ASLEEP,
-        }
-    }
-}
-
-/// Runs a container until it is stopped or falls asleep.
+/// Runs a container until it is stopped or falls asleep; returns the exit code of the process: 0 after a stop,
+/// [`crate::lifecycle::EXIT_ASLEEP`] when it sleeps and its marker is on disk.
 ///
 /// # Errors
 /// If something on the volume cannot be used, or the end cannot be recorded.
@@ -122,29 +103,26 @@ pub async fn run(
     secrets: Secrets,
     listener: TcpListener,
     around: Surroundings,
-) -> Result<Exit, AgentError> {
+) -> Result<u8, AgentError> {
     let lifecycle_dir = config.lifecycle.dir.clone().unwrap_or_else(|| config.data_dir.join("lifecycle"));
     make_dir(&lifecycle_dir)?;
-    let instance = config.lifecycle.instance.clone().unwrap_or_else(|| ulid::Ulid::new().to_string());
+    let instance = config.lifecycle.instance.clone().unwrap_or_else(|| new_id(around.clock.now_ns()));
     match marker::judge(&marker::find(&lifecycle_dir)?, &instance) {
         Start::Serve => {}
         Start::RemoveAndServe => marker::remove(&lifecycle_dir)?,
         Start::Asleep => {
             tracing::info!("this instance went to sleep: it serves nothing");
             tokio::select! {
-                () = around.stop.cancelled() => return Ok(Exit::Stopped),
+                () = around.stop.cancelled() => return Ok(EXIT_STOPPED),
                 refused = refuse_all(&listener) => refused?,
                 woken = marker::until_woken(&lifecycle_dir, &instance) => woken?,
             }
         }
     }
-    let ending = serve(config, secrets, listener, &around).await?;
-    if ending == Ending::Terminated {
-        return Ok(Exit::Stopped);
-    }
-    Marker::new(instance, Reason::Idle, around.clock.now_ns()).write(&lifecycle_dir)?;
-    tracing::info!("asleep");
-    Ok(Exit::Asleep)
+    let farewell = Farewell { marker_dir: lifecycle_dir, uid: instance, grace: config.lifecycle.grace };
+    let (ending, container) = serve(config, secrets, listener, &around).await?;
+    container.memory.close().await?;
+    Ok(farewell.leave(ending, &container.events, &around.clock).await)
 }
 
 /// Answers everybody that there is nothing here.
@@ -157,13 +135,13 @@ async fn refuse_all(listener: &TcpListener) -> Result<(), AgentError> {
     }
 }
 
-/// Serves, and closes everything in an order in which nothing is lost.
+/// Serves until it shall end, and lets what is in flight end.
 async fn serve(
     config: Config,
     secrets: Secrets,
     listener: TcpListener,
     around: &Surroundings,
-) -> Result<Ending, AgentError> {
+) -> Result<(Ending, Arc<Container>), AgentError> {
     let guard = Arc::new(Guard::new(&config.auth, &config.owner)?);
     let sessions = config.data_dir.join("sessions");
     let sessions = Sessions::open(sessions.clone(), config.mcp.sessions)
@@ -201,8 +179,7 @@ async fn serve(
         tracing::warn!(?grace, "requests were still in flight");
         server.abort();
     }
-    container.close(grace).await?;
-    Ok(ending)
+    Ok((ending, container))
 }
 
 /// Opens everything that is on the volume and starts what works in the background.

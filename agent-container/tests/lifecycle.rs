@@ -40,7 +40,7 @@ async fn an_idle_container_exits_42_behind_its_marker_and_its_successor_serves_n
     let ending = supervisor.ending(&CancellationToken::new()).await;
     assert_eq!(ending, Ending::Sleep);
     assert!(activity.touch().is_err(), "nothing begins any more");
-    assert_eq!(farewell(dir.path()).leave(ending, events, &Clock::System).await, EXIT_ASLEEP);
+    assert_eq!(farewell(dir.path()).leave(ending, &events, &Clock::System).await, EXIT_ASLEEP);
     let found = find(dir.path()).unwrap();
     assert!(matches!(&found, Found::Marker(marker) if marker.uid == "pod-1"), "{found:?}");
     assert_eq!((judge(&found, "pod-1"), judge(&found, "pod-2")), (Start::Asleep, Start::RemoveAndServe));
@@ -57,7 +57,7 @@ async fn an_event_that_is_not_acked_keeps_the_container_awake() {
     let awake = tokio::time::timeout(Duration::from_millis(500), supervisor.ending(&stop)).await;
     assert!(awake.is_err(), "{awake:?}");
     // And if an event comes after the decision, the exit does not claim a sleep.
-    assert_eq!(farewell(dir.path()).leave(Ending::Sleep, events, &Clock::System).await, EXIT_STOPPED);
+    assert_eq!(farewell(dir.path()).leave(Ending::Sleep, &events, &Clock::System).await, EXIT_STOPPED);
     assert_eq!(find(dir.path()).unwrap(), Found::Nothing);
 }
 
@@ -76,5 +76,5 @@ async fn without_its_marker_a_sleep_is_no_42() {
     let dir = tempfile::tempdir().unwrap();
     let events = events(dir.path()).await;
     let nowhere = Farewell { marker_dir: dir.path().join("missing"), ..farewell(dir.path()) };
-    assert_eq!(nowhere.leave(Ending::Sleep, events, &Clock::System).await, EXIT_NO_MARKER);
+    assert_eq!(nowhere.leave(Ending::Sleep, &events, &Clock::System).await, EXIT_NO_MARKER);
 }

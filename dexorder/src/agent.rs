@@ -9,7 +9,8 @@ use crate::up::println_flush;
 use agent_container::config::{EventsConfig, LifecycleConfig, McpConfig, PythonConfig};
 use agent_container::local_issuer::LocalIssuer;
 use agent_container::tier::Tier;
-use agent_container::{Config, Exit, Secrets, Surroundings};
+use agent_container::lifecycle::EXIT_ASLEEP;
+use agent_container::{Config, Secrets, Surroundings};
 use serde_json::json;
 use service::clock::Clock;
 use std::net::SocketAddr;
@@ -100,8 +101,8 @@ async fn serve(
     println_flush("ready:")?;
     match platform.run_until_stopped().await {
         // Falling asleep is an end by itself, and no failure.
-        Err(_) if exit.get() == Some(&Exit::Asleep) => Ok(ExitCode::from(Exit::Asleep.code())),
+        Err(_) if exit.get() == Some(&EXIT_ASLEEP) => Ok(ExitCode::from(EXIT_ASLEEP)),
         Err(error) => Err(error),
-        Ok(()) => Ok(ExitCode::from(exit.get().map_or(0, |exit| exit.code()))),
+        Ok(()) => Ok(ExitCode::from(exit.get().copied().unwrap_or_default())),
     }
 }

@@ -106,7 +106,7 @@ impl Container {
         };
         let dir = self.config.data_dir.join(MARKET);
         tokio::fs::create_dir_all(&dir).await.map_err(Refusal::failed)?;
-        let path = dir.join(format!("{}.arrow", ulid::Ulid::new()));
+        let path = dir.join(format!("{}.arrow", self.new_id()));
         let told = progress.clone();
         #[allow(clippy::cast_precision_loss, reason = "for looking at")]
         let tell = move |stage: Fetching| match stage {
@@ -177,7 +177,7 @@ impl Container {
         let answer = self.module(&job, &rows.path, progress, cancel).await?;
         let document: Document = serde_json::from_value(answer["document"].clone()).map_err(Refusal::failed)?;
         let run = Run {
-            id: ulid::Ulid::new().to_string(),
+            id: self.new_id(),
             hash: document.hash.clone(),
             strategy: wanted.strategy.clone(),
             market: format!("{}:{}", wanted.market.venue, wanted.market.symbol),

@@ -88,8 +88,11 @@ impl Informer {
         self.socket.local_addr()
     }
 
-    pub(crate) async fn close(self) {
-        self.socket.close().await;
+}
+
+impl Drop for Informer {
+    fn drop(&mut self) {
+        // The socket ends its own tasks.
         self.watcher.abort();
     }
 }

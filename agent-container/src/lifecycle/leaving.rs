@@ -27,7 +27,7 @@ impl Farewell {
     /// Closes the events and says with which code to exit: call it when git and the database are closed, and exit at
     /// once. 42 is returned only when the marker is on disk and no critical event waits; a sleep that cannot be is a plain
     /// stop, after which the container is started again and delivers.
-    pub async fn leave(self, ending: Ending, events: Events, clock: &Clock) -> u8 {
+    pub async fn leave(self, ending: Ending, events: &Events, clock: &Clock) -> u8 {
         let left = events.shutdown(self.grace).await;
         match ending {
             Ending::Terminated => {

@@ -1,6 +1,7 @@
 //! The truth table of sleep, its properties, and the supervisor on a paused clock.
 
 use super::*;
+use crate::tier::Tier;
 use proptest::prelude::*;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

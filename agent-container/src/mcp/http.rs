@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rmcp::ServerHandler;
-use rmcp::transport::streamable_http_server::session::local::{LocalSessionManager, SessionConfig};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,8 @@ where
         .with_cancellation_token(stop);
     http.session_store = Some(Arc::new(sessions));
     let mut manager = LocalSessionManager::default();
-    manager.session_config =
-        SessionConfig { keep_alive: Some(config.session_idle), sse_retry: None, ..SessionConfig::default() };
+    manager.session_config.keep_alive = Some(config.session_idle);
+    manager.session_config.sse_retry = None;
     let mcp = StreamableHttpService::new(move || Ok(handler()), Arc::new(manager), http);
     let places = Arc::new(Semaphore::new(config.requests_in_flight));
     let metadata = metadata(&resource, &issuer);

@@ -4,7 +4,7 @@
 mod arguments;
 
 pub(crate) use arguments::{
-    Annotate, BacktestArguments, Checks, ContextKind, Deletion, DiffRange, Erasure, IndicatorArguments, Journal, ListRuns, Market,
+    Annotate, BacktestArguments, ContextKind, Deletion, DiffRange, Erasure, IndicatorArguments, Journal, ListRuns, Market,
     Message, NamedFile,
     Notice, NoteSeverity, Page, PastCommit, PythonCode, ReadRun, Revert, RunPart, Search, SourceCode, Symbols,
     WatchlistName, Worded,

@@ -160,8 +160,8 @@ mod tests {
             let inside: Vec<i64> = present.into_iter().filter(|n| (from..from + length).contains(n)).map(|n| n * 10).collect();
             gauge.take(&inside);
             let coverage = gauge.finish();
-            prop_assert_eq!(coverage.windows, length as u64);
-            prop_assert_eq!(coverage.missing + inside.len() as u64, length as u64);
+            prop_assert_eq!(coverage.windows, length.cast_unsigned());
+            prop_assert_eq!(coverage.missing + inside.len() as u64, length.cast_unsigned());
             let in_holes: u64 = coverage.holes.iter().map(|hole| (hole.to_ns - hole.from_ns) / 10_000).sum();
             prop_assert_eq!(in_holes, coverage.missing);
         }

@@ -169,7 +169,7 @@ pub struct LifecycleConfig {
 
 impl Default for LifecycleConfig {
     fn default() -> Self {
-        Self { dir: None, instance: None, sleep: true, idle_timeout: None, grace: Duration::from_secs(20) }
+        Self { dir: None, instance: None, sleep: true, idle_timeout: None, grace: Duration::from_secs(10) }
     }
 }
 

@@ -69,7 +69,7 @@ fn by_hand_config(args: &AgentArgs, data: &DataDir, issuer: &LocalIssuer, url: &
         events: EventsConfig { publish: args.publish, ..EventsConfig::default() },
         python: PythonConfig { interpreter: args.python.clone(), ..PythonConfig::default() },
         embeddings: None,
-        lifecycle: LifecycleConfig { sleep: false, ..LifecycleConfig::default() },
+        lifecycle: LifecycleConfig { sleep: false, grace: Duration::from_secs(1), ..LifecycleConfig::default() },
     }
 }
 

@@ -23,7 +23,7 @@ class Hold(dexorder.Strategy):
             self.target(1)
 '''
 INDICATOR = '''"""The middle of each candle."""
-def compute(candles):
+def indicator(candles):
     return (candles.high + candles.low) / 2
 '''
 
@@ -116,21 +116,31 @@ async def backtests(peer):
     if not os.environ.get("MCP_MARKET"):
         refusal, _ = await peer.call("run_backtest", backtest("nope"), refused=True)
         assert refusal["error"]["field"] == "strategy", refusal
+        await peer.call("compute_indicator", {"indicator": "nope", "market": market()}, refused=True)
     else:
         report, _ = await peer.call("run_backtest", backtest("hold_" + peer.mode.replace("-", "_")))
         assert len(report["hash"]) == 64 and report["statistics"], report
+        again, _ = await peer.call("run_backtest", backtest("hold_" + peer.mode.replace("-", "_")))
+        assert again["hash"] == report["hash"] and again["id"] != report["id"], (again, report)
+        assert report["checks"]["look_ahead"]["verdict"] == "clean", report["checks"]
+        assert report["data"]["rows"] > 300, report["data"]
         read, _ = await peer.call("read_backtest", {"id": report["id"], "part": "html"})
-        assert read["html"].startswith("<!doctype html>"), read["html"][:80]
+        assert read["html"].lower().startswith("<!doctype html>"), read["html"][:80]
+        await peer.call("write_indicator", {"name": "middle", "code": INDICATOR})
+        series, _ = await peer.call("compute_indicator", {"indicator": "middle", "market": market(), "rows": 5})
+        assert len(series["open_time_ns"]) == 5, series
     await peer.call("list_backtests")
     await peer.call("read_backtest", {"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, refused=True)
 
 
 def backtest(strategy):
-    market = json.loads(os.environ.get("MCP_MARKET") or "{}")
-    return {
-        "strategy": strategy, "venue": "SIM", "symbol": "BTC/USDT", "interval": "1m",
-        "from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z", **market,
-    }
+    return {"strategy": strategy, "market": market()}
+
+
+def market():
+    given = json.loads(os.environ.get("MCP_MARKET") or "{}")
+    times = {"from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z"}
+    return {"venue": "SIM", "symbol": "BTC/USDT", "interval": "1m", **times, **given}
 
 
 async def resources(peer):

@@ -100,8 +100,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let clients: usize = clients.parse()?;
     // What is loaded at the first calls is not measured.
-    futures_util::future::try_join_all((0..clients).map(|_| client(&server, Instant::now() + Duration::from_millis(500))))
-        .await?;
+    futures_util::future::try_join_all(
+        (0..clients).map(|_| client(&server, Instant::now() + Duration::from_millis(500))),
+    )
+    .await?;
     let time = Duration::from_secs_f64(seconds.parse()?);
     let begun = Instant::now();
     let times = futures_util::future::try_join_all((0..clients).map(|_| client(&server, begun + time))).await?;

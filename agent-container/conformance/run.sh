@@ -27,17 +27,17 @@ url="http://localhost:$front/mcp"
 
 failed=0
 scenario() { # scenario REVISION NAME
-  if "$node" node_modules/.bin/conformance server --url "$url" --scenario "$2" --spec-version "$1" --output-dir "$work/results" \
-    >"$work/out" 2>&1 </dev/null; then
-    echo "ok    $1 $2"
-  else
-    echo "FAILED $1 $2"; cat "$work/out"; failed=1
-  fi
+  rm -rf "$work/results"
+  "$node" node_modules/.bin/conformance server --url "$url" --scenario "$2" --spec-version "$1" --output-dir "$work/results" \
+    >"$work/out" 2>&1 </dev/null || true
+  "$node" verdict.mjs "$work/results" "$1 $2" || failed=1
 }
-for name in server-initialize server-session-lifecycle ping tools-list resources-list dns-rebinding-protection; do
+for name in server-initialize server-session-lifecycle ping tools-list resources-list prompts-list \
+  dns-rebinding-protection server-sse-multiple-streams; do
   scenario 2025-11-25 "$name"
 done
-for name in server-stateless tools-list resources-list dns-rebinding-protection caching http-header-validation sep-2164-resource-not-found; do
+for name in server-stateless tools-list resources-list prompts-list dns-rebinding-protection caching http-header-validation \
+  sep-2164-resource-not-found server-sse-multiple-streams; do
   scenario 2026-07-28 "$name"
 done
 

@@ -88,11 +88,7 @@ impl LocalIssuer {
     pub fn auth(&self, issuer: &str, audience: &str) -> AuthConfig {
         let der: Vec<u8> = SPKI.iter().chain(&self.public).copied().collect();
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der));
-        AuthConfig {
-            issuer: issuer.to_owned(),
-            audience: audience.to_owned(),
-            keys: [(KEY_ID.to_owned(), pem)].into(),
-        }
+        AuthConfig { issuer: issuer.to_owned(), audience: audience.to_owned(), keys: [(KEY_ID.to_owned(), pem)].into() }
     }
 
     /// A token of a user for an audience, good from now on.

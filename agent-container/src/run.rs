@@ -6,14 +6,15 @@ use crate::events::{Events, EventsError, OutboxLimits};
 use crate::lifecycle::marker::{self, MarkerError, Start};
 use crate::lifecycle::{Activity, EXIT_STOPPED, Ending, Farewell, Supervisor};
 use crate::market_data::{CacheConfig, MarketData, MarketDataConfig, MarketDataError};
+use crate::mcp::Handler;
 use crate::mcp::auth::{Guard, KeyError};
 use crate::mcp::http::{Parts, router};
 use crate::mcp::metrics::{CallMetrics, Refused};
 use crate::mcp::sessions::Sessions;
 use crate::mcp::updates::Updates;
-use crate::mcp::Handler;
 use crate::memory::{
-    Embedder, EndpointConfig, EndpointEmbedder, ExtractiveSummarizer, LexiconEmbedder, Memory, MemoryError, MemoryLimits,
+    Embedder, EndpointConfig, EndpointEmbedder, ExtractiveSummarizer, LexiconEmbedder, Memory, MemoryError,
+    MemoryLimits,
 };
 use crate::worker::{WorkerConfig, WorkerMetrics, Workers};
 use crate::workspace::{Limits, Workspace, WorkspaceError};
@@ -156,6 +157,7 @@ async fn serve(
         refused: Refused::new(&around.metrics.module("agent_http")),
         resource: container.config.auth.audience.clone(),
         issuer: container.config.auth.issuer.clone(),
+        loopback: listener.local_addr().map_err(AgentError::Http)?.ip().is_loopback(),
         stop: stop_http.clone(),
     };
     let metrics = CallMetrics::new(&around.metrics.module("agent_tool"));
@@ -183,12 +185,7 @@ async fn serve(
 }
 
 /// Opens everything that is on the volume and starts what works in the background.
-async fn open(
-    config: Config,
-    secrets: &Secrets,
-    sleeps: bool,
-    around: &Surroundings,
-) -> Result<Container, AgentError> {
+async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surroundings) -> Result<Container, AgentError> {
     let data = config.data_dir.clone();
     make_dir(&data)?;
     let now_ns = around.clock.now_ns();
@@ -202,8 +199,7 @@ async fn open(
     let memory = Memory::open(&data.join("memory.sqlite"), memory_limits, embedder, summarizer).await?;
     let runs = Runs::open(data.join("backtests"))?;
     let commands = data.join("commands.jsonl");
-    let commands =
-        Commands::open(commands.clone()).map_err(|source| AgentError::Volume { path: commands, source })?;
+    let commands = Commands::open(commands.clone()).map_err(|source| AgentError::Volume { path: commands, source })?;
     let market = config.gateway.as_deref().map(|url| market_data(url, &data)).transpose()?;
     let user_id = user_id(&config)?;
     let key = event_key(&config, secrets)?;

@@ -28,7 +28,6 @@ impl McpClient {
     }
 
     /// The request of a call, for a test that changes it.
-    #[must_use]
     pub fn request(&self, tool: &str, arguments: &Value) -> RequestBuilder {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",

@@ -189,7 +189,12 @@ async fn what_was_answered_is_there_after_kill_9_at_any_moment() {
         let read = agent.client.done("read_indicator", json!({ "name": name })).await;
         assert_eq!(read["code"], json!(code), "{name}");
     }
-    println!("{} messages, {} files, {} notices kept over {KILLS} kills", messages.len(), done.files.len(), done.notices.len());
+    println!(
+        "{} messages, {} files, {} notices kept over {KILLS} kills",
+        messages.len(),
+        done.files.len(),
+        done.notices.len()
+    );
     assert!(done.messages.len() > KILLS as usize, "the kills came too early to mean anything");
     // A command that was answered is not carried out again.
     for (round, number) in done.notices {

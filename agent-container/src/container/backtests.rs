@@ -125,14 +125,20 @@ impl Container {
     }
 
     /// Runs a job of the native module and takes its answer apart.
-    async fn module(&self, job: &Value, data: &Path, progress: &Progress, cancel: CancellationToken) -> Result<Value, Refusal> {
+    async fn module(
+        &self,
+        job: &Value,
+        data: &Path,
+        progress: &Progress,
+        cancel: CancellationToken,
+    ) -> Result<Value, Refusal> {
         let limits = WorkerLimits::backtest(self.tier());
         let files = self.workspace_dir();
         let job = Job {
             work: Work::Module { job_json: job.to_string() },
             import_from: vec![files.join("strategies"), files.join("indicators")],
             read: vec![files, data.to_owned()],
-            limits: limits.clone(),
+            limits,
         };
         let outcome = self.work(job, progress, cancel).await?;
         if let Some(refusal) = super::python::why_ended(&outcome, &limits) {
@@ -169,7 +175,9 @@ impl Container {
             if run.request != request {
                 return Err(Refusal::new("CONFLICT", "command_id", "command_id was used before for another request"));
             }
-            return Ok(Answer::of(&json!({"id": run.id, "hash": run.hash, "statistics": run.statistics, "repeated": true})));
+            return Ok(Answer::of(
+                &json!({"id": run.id, "hash": run.hash, "statistics": run.statistics, "repeated": true}),
+            ));
         }
         let (path, version) = self.source(Kind::Strategy, "strategy", &wanted.strategy).await?;
         let rows = self.rows(&wanted.market, progress).await?;

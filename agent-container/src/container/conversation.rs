@@ -84,7 +84,8 @@ impl Container {
     /// A page begins behind the place that the page before names.
     pub(super) async fn export_conversation(&self, wanted: Page) -> Result<Answer, Refusal> {
         let after = wanted.after.as_deref().map(str::parse::<i64>).transpose();
-        let mut after = after.map_err(|_| Refusal::argument("after", "must be `next` of an earlier page"))?.unwrap_or(0);
+        let mut after =
+            after.map_err(|_| Refusal::argument("after", "must be `next` of an earlier page"))?.unwrap_or(0);
         let (mut messages, mut bytes, mut more) = (Vec::new(), 0, false);
         'pages: loop {
             let page = self.memory.after(after).await?;

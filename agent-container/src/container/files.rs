@@ -3,7 +3,8 @@
 use super::answer::{Answer, Refusal};
 use super::{Container, resources};
 use crate::mcp::tools::{
-    Annotate, ContextKind, Deletion, DiffRange, Journal, NamedFile, PastCommit, Revert, SourceCode, Symbols, WatchlistName,
+    Annotate, ContextKind, Deletion, DiffRange, Journal, NamedFile, PastCommit, Revert, SourceCode, Symbols,
+    WatchlistName,
 };
 use crate::workspace::{Author, Committed, Expected, FilePath, Intent, Kind, NameError, Workspace, WorkspaceError};
 use serde_json::{Value, json};
@@ -82,7 +83,8 @@ impl Container {
 
     pub(super) async fn read_source(&self, kind: Kind, file: NamedFile) -> Result<Answer, Refusal> {
         let path = FilePath::new(kind, &file.name)?;
-        let version = self.files(move |workspace, now_ns| workspace.read(&path, file.commit.as_deref(), now_ns)).await?;
+        let version =
+            self.files(move |workspace, now_ns| workspace.read(&path, file.commit.as_deref(), now_ns)).await?;
         Ok(Answer::of(&json!({"code": version.content, "commit": version.commit})))
     }
 
@@ -139,7 +141,8 @@ impl Container {
         match self.files(move |workspace, now_ns| workspace.read(&path, None, now_ns)).await {
             Ok(version) => {
                 let symbols = serde_json::from_str(&version.content);
-                let not_a_list = |_| Refusal::new("INVALID_FILE", "name", "the watch list's file is not a list of symbols");
+                let not_a_list =
+                    |_| Refusal::new("INVALID_FILE", "name", "the watch list's file is not a list of symbols");
                 Ok((symbols.map_err(not_a_list)?, Some(version.commit)))
             }
             Err(refusal) if refusal.code == NOT_FOUND => Ok((Vec::new(), None)),
@@ -160,7 +163,10 @@ impl Container {
             return Err(Refusal::argument("symbols", format!("at most {SYMBOLS}, got {}", wanted.symbols.len())));
         }
         if let Some(at) = wanted.symbols.iter().position(|symbol| !is_symbol(symbol)) {
-            return Err(Refusal::argument(&format!("symbols[{at}]"), "must be VENUE:BASE/QUOTE, e.g. BINANCE:BTC/USDT"));
+            return Err(Refusal::argument(
+                &format!("symbols[{at}]"),
+                "must be VENUE:BASE/QUOTE, e.g. BINANCE:BTC/USDT",
+            ));
         }
         let text = serde_json::to_string_pretty(&wanted.symbols).map_err(Refusal::failed)?;
         let intent = self.intent(None, &format!("Set {path}"), wanted.command_id);
@@ -233,7 +239,8 @@ impl Container {
 }
 
 fn parse(path: &str) -> Result<FilePath, Refusal> {
-    FilePath::parse(path).ok_or_else(|| Refusal::argument("path", "not a file of the workspace, e.g. strategies/cross.py"))
+    FilePath::parse(path)
+        .ok_or_else(|| Refusal::argument("path", "not a file of the workspace, e.g. strategies/cross.py"))
 }
 
 /// `VENUE:BASE/QUOTE` of printable characters.

@@ -1,10 +1,10 @@
 //! Events that tools raise, and commands that are carried out once.
 
+use super::Container;
 use super::answer::{Answer, Refusal};
 use super::commands::{CommandError, digest};
-use super::Container;
 use crate::events::{NewEvent, OutboxError};
-use crate::mcp::tools::{Notice, NoteSeverity};
+use crate::mcp::tools::{NoteSeverity, Notice};
 use proto::EventKind;
 use serde_json::{Value, json};
 use std::future::Future;

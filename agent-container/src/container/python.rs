@@ -53,7 +53,12 @@ fn cut(text: &str) -> String {
 
 impl Container {
     /// Runs a job and passes its progress on.
-    pub(super) async fn work(&self, job: Job, progress: &Progress, cancel: CancellationToken) -> Result<Outcome, Refusal> {
+    pub(super) async fn work(
+        &self,
+        job: Job,
+        progress: &Progress,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, Refusal> {
         let workers = self.workers.as_ref().map_err(|reason| Refusal::new("NO_PYTHON", "", reason))?;
         let (sender, mut stages) = watch::channel(Done::default());
         let run = workers.run(job, Follow { cancel, progress: Some(sender) });
@@ -86,7 +91,7 @@ impl Container {
             return Err(Refusal::argument("code", format!("at most {CODE_BYTES} bytes, got {}", wanted.code.len())));
         }
         let limits = WorkerLimits::interactive(self.tier());
-        let outcome = self.work(self.job(wanted.code, limits.clone()), progress, cancel).await?;
+        let outcome = self.work(self.job(wanted.code, limits), progress, cancel).await?;
         let output = json!({
             "stdout": cut(&outcome.stdout), "stderr": cut(&outcome.stderr), "wall_ms": u64::try_from(outcome.wall.as_millis()).ok(),
         });
@@ -116,7 +121,8 @@ impl Container {
         // A JSON string is a Python string.
         let check = format!("compile({literal}, {:?}, 'exec') and None", path.file_name());
         let limits = WorkerLimits::interactive(self.tier());
-        let outcome = self.work(self.job(check, limits.clone()), &Progress::unheard(), CancellationToken::new()).await?;
+        let outcome =
+            self.work(self.job(check, limits), &Progress::unheard(), CancellationToken::new()).await?;
         match (&outcome.ended, why_ended(&outcome, &limits)) {
             (Ended::Raised { traceback }, _) => Err(Refusal::new("SYNTAX", "code", syntax_error(traceback))),
             (_, Some(refusal)) => Err(refusal),

@@ -17,7 +17,12 @@ pub(crate) const SYSTEM_PROMPT: &str = "context://system-prompt";
 /// URI, name, description and type of each.
 pub(crate) const ALL: [(&str, &str, &str, &str); 4] = [
     (USER_PROFILE, "user-profile", "The user's trading style, risk tolerance and preferences", "application/json"),
-    (CONVERSATION_SUMMARY, "conversation-summary", "Summary of the conversation and its last messages", "text/markdown"),
+    (
+        CONVERSATION_SUMMARY,
+        "conversation-summary",
+        "Summary of the conversation and its last messages",
+        "text/markdown",
+    ),
     (WORKSPACE_STATE, "workspace-state", "Chart, watch list, strategies, indicators and backtests", "application/json"),
     (SYSTEM_PROMPT, "system-prompt", "The user's own instructions; they never override limits", "text/markdown"),
 ];

@@ -70,7 +70,8 @@ impl Runs {
         let mut known = BTreeMap::new();
         for entry in std::fs::read_dir(&dir)? {
             let path = entry?.path();
-            let run = std::fs::read(path.join("run.json")).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
+            let run =
+                std::fs::read(path.join("run.json")).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
             match run {
                 Some(run) if path.file_name().is_some_and(|name| name == run.id.as_str()) => {
                     known.insert(run.id.clone(), run);

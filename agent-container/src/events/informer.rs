@@ -87,7 +87,6 @@ impl Informer {
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.local_addr()
     }
-
 }
 
 impl Drop for Informer {

@@ -30,6 +30,8 @@ pub(crate) struct Parts {
     /// The URL of this server, as clients know it, and who issues its tokens.
     pub(crate) resource: String,
     pub(crate) issuer: String,
+    /// Whether only this machine can connect.
+    pub(crate) loopback: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -39,12 +41,17 @@ where
     H: ServerHandler,
     F: Fn() -> H + Send + Sync + 'static,
 {
-    let Parts { config, guard, sessions, refused, resource, issuer, stop } = parts;
+    let Parts { config, guard, sessions, refused, resource, issuer, loopback, stop } = parts;
     let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
     hosts.extend(config.allowed_hosts.iter().cloned());
+    let mut origins = config.allowed_origins.clone();
+    if loopback {
+        // A page of this machine; it needs the token as everybody does.
+        origins.extend(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"].map(str::to_owned));
+    }
     let mut http = StreamableHttpServerConfig::default()
         .with_allowed_hosts(hosts)
-        .with_allowed_origins(config.allowed_origins.clone())
+        .with_allowed_origins(origins)
         .enforce_origin_validation()
         .with_json_response(true)
         .with_sse_keep_alive(Some(KEEP_ALIVE))
@@ -78,11 +85,7 @@ fn metadata(resource: &str, issuer: &str) -> serde_json::Value {
 }
 
 /// Bounds what is worked on at one time. Streams that stay open count only until they begin.
-async fn admit(
-    State((places, refused)): State<(Arc<Semaphore>, Refused)>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn admit(State((places, refused)): State<(Arc<Semaphore>, Refused)>, request: Request, next: Next) -> Response {
     let Ok(_place) = places.try_acquire() else {
         refused.reason("busy");
         let again = [(axum::http::header::RETRY_AFTER, "1")];

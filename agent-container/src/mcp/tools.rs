@@ -4,10 +4,9 @@
 mod arguments;
 
 pub(crate) use arguments::{
-    Annotate, BacktestArguments, ContextKind, Deletion, DiffRange, Erasure, IndicatorArguments, Journal, ListRuns, Market,
-    Message, NamedFile,
-    Notice, NoteSeverity, Page, PastCommit, PythonCode, ReadRun, Revert, RunPart, Search, SourceCode, Symbols,
-    WatchlistName, Worded,
+    Annotate, BacktestArguments, ContextKind, Deletion, DiffRange, Erasure, IndicatorArguments, Journal, ListRuns,
+    Market, Message, NamedFile, NoteSeverity, Notice, Page, PastCommit, PythonCode, ReadRun, Revert, RunPart, Search,
+    SourceCode, Symbols, WatchlistName, Worded,
 };
 
 use super::schema::{self, ArgumentError};
@@ -146,7 +145,11 @@ mod tests {
     fn each_tool_is_annotated_and_takes_only_what_it_names() {
         for tool in all() {
             let annotations = tool.annotations.as_ref().unwrap();
-            assert!(annotations.read_only_hint.is_some() && annotations.open_world_hint == Some(false), "{}", tool.name);
+            assert!(
+                annotations.read_only_hint.is_some() && annotations.open_world_hint == Some(false),
+                "{}",
+                tool.name
+            );
             assert_eq!(tool.input_schema["additionalProperties"], json!(false), "{}", tool.name);
             let changes = annotations.read_only_hint == Some(false) && tool.name != "run_python";
             let command = tool.input_schema["properties"].get("command_id").is_some();

@@ -129,8 +129,8 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::super::limits::WorkerLimits;
-    use crate::tier::Tier;
     use super::{Frame, FrameError, Frames};
+    use crate::tier::Tier;
     use tokio::io::AsyncWriteExt;
     use tokio::net::UnixStream;
 

@@ -1,7 +1,9 @@
 //! What the tests stand on: an interpreter, the native module, a server's directories with secrets in them.
 
 use agent_container::tier::Tier;
-use agent_container::worker::{Follow, Job, Outcome, Work, WorkerConfig, WorkerError, WorkerLimits, WorkerMetrics, Workers};
+use agent_container::worker::{
+    Follow, Job, Outcome, Work, WorkerConfig, WorkerError, WorkerLimits, WorkerMetrics, Workers,
+};
 use std::fs;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;

@@ -66,7 +66,7 @@ async fn a_stop_that_was_asked_for_leaves_no_marker_and_keeps_the_events() {
     let dir = tempfile::tempdir().unwrap();
     let first = events(dir.path()).await;
     publish(&first).await;
-    assert_eq!(farewell(dir.path()).leave(Ending::Terminated, first, &Clock::System).await, EXIT_STOPPED);
+    assert_eq!(farewell(dir.path()).leave(Ending::Terminated, &first, &Clock::System).await, EXIT_STOPPED);
     assert_eq!(find(dir.path()).unwrap(), Found::Nothing);
     assert_eq!(events(dir.path()).await.unacked(), 1);
 }

@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let read = |value: Value| super::read::<Example>(value.as_object().cloned()).unwrap_err();
-        assert_eq!(read(json!({"name": "a", "limit": -1})).field, "limit");
-        assert_eq!(read(json!({"name": 7})).field, "name");
-        assert_eq!(read(json!({"name": "a", "colour": "red"})).field, "colour");
-        assert!(read(json!({})).rule.contains("name"));
+        let refused = |value: Value| read::<Example>(value.as_object().cloned()).unwrap_err();
+        assert_eq!(refused(json!({"name": "a", "limit": -1})).field, "limit");
+        assert_eq!(refused(json!({"name": 7})).field, "name");
+        assert_eq!(refused(json!({"name": "a", "colour": "red"})).field, "colour");
+        assert!(refused(json!({})).rule.contains("name"));
     }
 }

@@ -193,7 +193,7 @@ pub struct AgentArgs {
     #[arg(long, default_value = "127.0.0.1:5570", conflicts_with = "config")]
     pub publish: SocketAddr,
     /// By hand: CPython with numpy, pandas and matplotlib.
-    #[arg(long, default_value = "python3", env = "DEXORDER_PYTHON", conflicts_with = "config")]
+    #[arg(long, default_value = "python3", env = "DEXORDER_PYTHON")]
     pub python: PathBuf,
 }
 

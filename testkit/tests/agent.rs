@@ -44,6 +44,7 @@ fn official_client(agent: &Agent, mode: &str, market: &str) -> String {
         .args([&agent.url, mode])
         .env("MCP_TOKEN", &agent.token)
         .env("MCP_MARKET", market)
+        .env("MCP_PID", agent.process.pid().to_string())
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

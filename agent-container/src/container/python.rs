@@ -121,8 +121,7 @@ impl Container {
         // A JSON string is a Python string.
         let check = format!("compile({literal}, {:?}, 'exec') and None", path.file_name());
         let limits = WorkerLimits::interactive(self.tier());
-        let outcome =
-            self.work(self.job(check, limits), &Progress::unheard(), CancellationToken::new()).await?;
+        let outcome = self.work(self.job(check, limits), &Progress::unheard(), CancellationToken::new()).await?;
         match (&outcome.ended, why_ended(&outcome, &limits)) {
             (Ended::Raised { traceback }, _) => Err(Refusal::new("SYNTAX", "code", syntax_error(traceback))),
             (_, Some(refusal)) => Err(refusal),

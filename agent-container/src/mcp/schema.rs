@@ -43,6 +43,9 @@ fn shorten(schema: &mut Value) {
                     object.insert("type".to_owned(), one);
                 }
             }
+            if let Some(Value::Array(values)) = object.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             unwrap_optional(object);
             // A property may be called `title` or `format`.
             if let Some(Value::Object(properties)) = object.get_mut("properties") {

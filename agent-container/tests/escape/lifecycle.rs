@@ -162,12 +162,13 @@ async fn a_missing_interpreter_or_module_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_module_job_that_raises_is_an_outcome() {
+async fn a_module_job_that_cannot_be_read_is_answered() {
     let world = World::new();
     let mut job = world.job("");
     job.work = Work::Module { job_json: "no JSON".into() };
     let outcome = world.run(job, Follow::default()).await.unwrap();
-    assert!(matches!(outcome.ended, Ended::Raised { .. }), "{outcome:?}");
+    assert_eq!(outcome.ended, Ended::Finished, "{outcome:?}");
+    assert_eq!(outcome.result.unwrap()["kind"], "error");
 }
 
 /// The server is this test in a process of its own, which is killed while a worker runs.

@@ -5,9 +5,11 @@ MCP_TOKEN. Prints one JSON object; an assertion that fails ends it with an error
 """
 
 import asyncio
+import glob
 import json
 import os
 import sys
+import time
 
 import httpx2
 from mcp import Client
@@ -112,6 +114,28 @@ async def python(peer):
     assert len(seen) >= 1 and seen == sorted(set(seen)), seen
 
 
+def workers():
+    """Child processes of the server."""
+    lists = glob.glob(f"/proc/{os.environ['MCP_PID']}/task/*/children")
+    return [pid for path in lists for pid in open(path).read().split()]
+
+
+async def cancelling(peer):
+    """A call that is given up ends its worker; the client's own way to say so differs between the revisions."""
+    peer.called.add("run_python")
+    call = asyncio.create_task(peer.client.call_tool("run_python", {"code": "while True: pass"}))
+    while not workers():
+        assert not call.done(), call
+        await asyncio.sleep(0.01)
+    begun = time.monotonic()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    while workers():
+        await asyncio.sleep(0.01)
+    # Nothing is asserted of the time: the machine may be busy. It is told.
+    peer.freed = time.monotonic() - begun
+
+
 async def backtests(peer):
     if not os.environ.get("MCP_MARKET"):
         refusal, _ = await peer.call("run_backtest", backtest("nope"), refused=True)
@@ -183,14 +207,14 @@ async def main(url, mode):
         async with Client(transport, mode=mode, message_handler=heard) as client:
             peer = Peer(client, mode)
             tools = {tool.name for tool in (await client.list_tools()).tools}
-            for part in [conversation, files, context, python, backtests, resources]:
+            for part in [conversation, files, context, python, cancelling, backtests, resources]:
                 await part(peer)
             await updates(peer, told)
             await peer.call("erase_conversation", {"confirm": "yes"}, refused=True)
             erased, _ = await peer.call("erase_conversation", {"confirm": "erase"})
             assert erased["left"] == 0, erased
             assert peer.called == tools, f"not called: {tools - peer.called}, unknown: {peer.called - tools}"
-    print(json.dumps({"mode": mode, "tools": len(tools), "calls": sorted(peer.called)}))
+    print(json.dumps({"mode": mode, "tools": len(tools), "cancelled_after_s": round(peer.freed, 3), "calls": sorted(peer.called)}))
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -1,3 +1,5 @@
+//! Whom the guard lets in.
+
 use super::*;
 use crate::local_issuer::LocalIssuer;
 use crate::local_issuer::tests::sign_anything;

@@ -31,7 +31,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use user_events::MacKey;
@@ -131,8 +131,19 @@ async fn refuse_all(listener: &TcpListener) -> Result<(), AgentError> {
     const ASLEEP: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 7\r\n\r\nasleep\n";
     loop {
         let (mut stream, _peer) = listener.accept().await.map_err(AgentError::Http)?;
-        // Who does not take the answer goes without.
-        let _taken = tokio::time::timeout(Duration::from_secs(1), stream.write_all(ASLEEP)).await;
+        let answer = async {
+            // Whoever is answered before having asked is cut off in the middle of the question.
+            let mut question = [0; 8 << 10];
+            let asked = stream.read(&mut question).await?;
+            if asked > 0 {
+                stream.write_all(ASLEEP).await?;
+                stream.shutdown().await?;
+                while stream.read(&mut question).await? > 0 {}
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        // One after the other, each for a short time: there is nothing to be had here.
+        let _answered = tokio::time::timeout(Duration::from_secs(1), answer).await;
     }
 }
 

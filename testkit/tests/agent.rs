@@ -106,7 +106,11 @@ async fn whoever_is_not_let_in_learns_nothing() {
         let request = http.post(&agent.url).bearer_auth(&agent.token).header("content-type", "application/json");
         request.header("accept", "application/json, text/event-stream").body(body).send()
     };
-    assert_eq!(post(vec![b' '; 2 << 20]).await.unwrap().status(), 413);
+    // Refused before it is read to its end: the client may be cut off while it still sends.
+    match post(vec![b' '; (1 << 20) + 1]).await {
+        Ok(answer) => assert_eq!(answer.status(), 413),
+        Err(error) => assert!(error.is_request(), "{error}"),
+    }
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     for body in [deep, b"{".to_vec(), b"[]".to_vec(), b"null".to_vec(), vec![0xff; 100]] {
         let status = post(body).await.unwrap().status();

@@ -25,7 +25,7 @@ build: $(WEB)/dist/.built ## Build the page and the dexorder command
 	cargo build --workspace
 
 .PHONY: test
-test: lint test-rust test-web test-browser ## Run every check: lints, Rust, page, browser
+test: lint test-rust test-web test-browser test-mcp ## Run every check: lints, Rust, page, browser
 
 .PHONY: test-rust
 test-rust: $(WEB)/dist/.built .venv/.ready ## Rust tests (unit, interop, crash, whole platform)
@@ -38,6 +38,10 @@ test-web: $(WEB)/node_modules/.ready ## The page's own tests
 .PHONY: test-browser
 test-browser: build .venv/.ready ## A real browser against the real platform
 	testkit/browser.sh $(TARGET)/debug/dexorder
+
+.PHONY: test-mcp
+test-mcp: build .venv/.ready ## The MCP server against the conformance suite, the inspector and a tokenizer
+	DEXORDER_PYTHON=$(CURDIR)/.venv/bin/python agent-container/conformance/run.sh $(TARGET)/debug/dexorder
 
 .PHONY: lint
 lint: $(WEB)/dist/.built ## Formatting, clippy, licences
@@ -60,12 +64,16 @@ bench-relay: ## The relay beside zmq_proxy, nats-server and the zeromq crate (AR
 	relay/bench-peers/run.sh $(ARGS)
 
 .PHONY: bench-backtest
-bench-backtest: ## The backtest engine beside backtesting.py, trade by trade
+bench-backtest: ## The backtest engine beside backtesting.py, NautilusTrader and vectorbt, trade by trade
 	trading/benches/run.sh
 
 .PHONY: fuzz
 fuzz: ## Fuzz what the relay's peers may send (SECONDS_EACH=1200; nightly and cargo-fuzz)
 	relay/fuzz/run.sh $(or $(SECONDS_EACH),1200)
+
+.PHONY: bench-mcp
+bench-mcp: $(WEB)/dist/.built .venv/.ready ## The MCP server beside FastMCP and the official Python SDK, release build
+	agent-container/benches/run.sh
 
 .PHONY: setup-bench
 setup-bench: ## Install the peers of bench-relay (root)

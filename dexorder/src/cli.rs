@@ -59,6 +59,8 @@ pub enum Command {
     Stream(ProcessArgs),
     /// Run only the gateway.
     Gateway(ProcessArgs),
+    /// Run one user's container: an MCP server over that user's files, memory, Python and backtests.
+    Agent(AgentArgs),
 }
 
 /// Which venues `up` streams.
@@ -164,6 +166,35 @@ pub struct ProcessArgs {
     /// Configuration file.
     #[arg(long)]
     pub config: PathBuf,
+}
+
+/// Arguments of `agent`. Without a configuration it is a container started by hand: it makes its own key and prints a token.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Configuration file with a section `agent`.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Secrets file.
+    #[arg(long, requires = "config")]
+    pub secrets: Option<PathBuf>,
+    /// By hand: where everything of the user is kept.
+    #[arg(long, default_value = "data/agents/me", conflicts_with = "config")]
+    pub data_dir: PathBuf,
+    /// By hand: where MCP is served.
+    #[arg(long, default_value = "127.0.0.1:8100", conflicts_with = "config")]
+    pub listen: SocketAddr,
+    /// By hand: the owner's name.
+    #[arg(long, default_value = "me", conflicts_with = "config")]
+    pub owner: String,
+    /// By hand: the gateway that has the market data.
+    #[arg(long, default_value = "http://127.0.0.1:3000", conflicts_with = "config")]
+    pub gateway: String,
+    /// By hand: where informational events are published.
+    #[arg(long, default_value = "127.0.0.1:5570", conflicts_with = "config")]
+    pub publish: SocketAddr,
+    /// By hand: CPython with numpy, pandas and matplotlib.
+    #[arg(long, default_value = "python3", env = "DEXORDER_PYTHON")]
+    pub python: PathBuf,
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) struct ConfigFile {
     ingestor: Map<String, Value>,
     stream: Map<String, Value>,
     gateway: Map<String, Value>,
+    agent: Map<String, Value>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -44,6 +45,7 @@ impl Default for ConfigFile {
             ingestor: Map::new(),
             stream: Map::new(),
             gateway: Map::new(),
+            agent: Map::new(),
             path: PathBuf::from("config.yaml"),
         }
     }
@@ -122,6 +124,8 @@ pub(crate) enum Section {
     Stream,
     /// `gateway`
     Gateway,
+    /// `agent`
+    Agent,
 }
 
 impl Section {
@@ -132,6 +136,7 @@ impl Section {
             Self::Ingestor => "ingestor",
             Self::Stream => "stream",
             Self::Gateway => "gateway",
+            Self::Agent => "agent",
         }
     }
 }
@@ -161,6 +166,7 @@ impl ConfigFile {
             Section::Ingestor => &self.ingestor,
             Section::Stream => &self.stream,
             Section::Gateway => &self.gateway,
+            Section::Agent => &self.agent,
         };
         let mut merged = match defaults {
             Value::Object(defaults) => defaults,

@@ -5,6 +5,7 @@
 //! cut that a cluster lacks. Each process prints on standard output where it can be reached, one `name: address` a line, and
 //! logs to standard error.
 
+mod agent;
 pub mod cli;
 mod config;
 mod data_dir;
@@ -47,6 +48,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ingestor(args) => single::ingestor(&args).await?,
         Command::Stream(args) => single::stream(&args).await?,
         Command::Gateway(args) => single::gateway(&args).await?,
+        Command::Agent(args) => return agent::run(&args).await,
         Command::Topics(args) => quiet_pipe(log_view::topics(&args, &mut out).await)?,
         Command::Tail(args) => quiet_pipe(log_view::tail(&args, &mut out).await)?,
         Command::Doctor(args) => {

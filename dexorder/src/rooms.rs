@@ -124,7 +124,8 @@ pub(crate) fn start_gateway(
 ) -> anyhow::Result<()> {
     let resources = gateway::Resources {
         log,
-        store: Arc::new(lake),
+        store: Arc::new(lake.clone()),
+        lake,
         metrics: platform.metrics.clone(),
         readiness: platform.readiness("gateway"),
         clock: Clock::System,

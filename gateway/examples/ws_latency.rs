@@ -69,7 +69,8 @@ async fn own_gateway(publisher: &PubSocket) -> Result<(SocketAddr, tempfile::Tem
     let config = Config::new(address, &fanout, "tcp://127.0.0.1:9");
     let resources = Resources {
         log,
-        store: Arc::new(lake),
+        store: Arc::new(lake.clone()),
+        lake,
         metrics: Metrics::new(),
         readiness: Readiness::default(),
         clock: Clock::System,

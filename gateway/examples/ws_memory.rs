@@ -98,7 +98,8 @@ async fn own_gateway(dir: &std::path::Path) -> Result<SocketAddr> {
     config.http.connections = 100_000;
     config.live.max_sockets = 100_000;
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
-    let resources = Resources { log, store: Arc::new(lake), metrics, readiness, clock: Clock::System };
+    let store = Arc::new(lake.clone());
+    let resources = Resources { log, store, lake, metrics, readiness, clock: Clock::System };
     tokio::spawn(Gateway::new(config, resources, true)?.serve(listener, CancellationToken::new()));
     Ok(address)
 }

@@ -26,6 +26,9 @@ pub struct Config {
     /// History on demand.
     #[serde(default)]
     pub history: HistoryConfig,
+    /// Whole series for backtests.
+    #[serde(default)]
+    pub bulk: BulkConfig,
 }
 
 impl Config {
@@ -40,13 +43,14 @@ impl Config {
             live: LiveConfig::default(),
             series: SeriesConfig::default(),
             history: HistoryConfig::default(),
+            bulk: BulkConfig::default(),
         }
     }
 
     /// Checks the rules that hold between settings; each problem with the path of its key.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let (live, series, http) = (&self.live, &self.series, &self.http);
+        let (live, series, http, bulk) = (&self.live, &self.series, &self.http, &self.bulk);
         let rules = [
             (self.fanout_endpoint.starts_with("tcp://"), "fanout_endpoint: must start with tcp://"),
             (self.request_endpoint.starts_with("tcp://"), "request_endpoint: must start with tcp://"),
@@ -61,6 +65,10 @@ impl Config {
             (live.client_idle >= Duration::from_secs(3), "live.client_idle: must be at least 3s"),
             (series.rows > 0, "series.rows: must be greater than 0"),
             (series.cached > 0, "series.cached: must be greater than 0"),
+            (bulk.streams > 0, "bulk.streams: must be greater than 0"),
+            (bulk.requests > 0, "bulk.requests: must be greater than 0"),
+            (bulk.working > 0, "bulk.working: must be greater than 0"),
+            (bulk.stall > Duration::ZERO, "bulk.stall: must be greater than 0s"),
             (self.history.wait < http.request_timeout, "history.wait: must be shorter than http.request_timeout"),
         ];
         rules.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned()).collect()
@@ -222,6 +230,46 @@ impl Default for HistoryConfig {
             in_flight: 32,
             hole: 3,
             hole_of_seconds: 60,
+        }
+    }
+}
+
+/// Whole series for backtests (docs/protocol/11-history-http.md).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BulkConfig {
+    /// Answers streamed at one time; more get 503.
+    pub streams: usize,
+    /// Candles of one answer: a range of more windows is refused.
+    pub candles: usize,
+    /// Trades of one answer.
+    pub ticks: usize,
+    /// Counting the rows, before the answer starts, may take so long.
+    #[serde(with = "service::config::duration")]
+    pub prepare: Duration,
+    /// A client that takes nothing for so long is cut.
+    #[serde(with = "service::config::duration")]
+    pub stall: Duration,
+    /// A client that has not taken everything by then is cut.
+    #[serde(with = "service::config::duration")]
+    pub longest: Duration,
+    /// Requests for missing history that are waiting or worked on; more get 503. As many that are over are remembered.
+    pub requests: usize,
+    /// Of these, worked on at one time.
+    pub working: usize,
+}
+
+impl Default for BulkConfig {
+    fn default() -> Self {
+        Self {
+            streams: 8,
+            candles: 5_000_000,
+            ticks: 20_000_000,
+            prepare: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+            longest: Duration::from_secs(900),
+            requests: 64,
+            working: 4,
         }
     }
 }

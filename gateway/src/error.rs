@@ -15,6 +15,12 @@ pub(crate) enum Code {
     Malformed,
     InvalidField,
     UnknownSymbol,
+    UnknownRequest,
+    SnapshotGone,
+    TooManyRows,
+    NoIngestor,
+    VenueFailed,
+    NotAvailable,
     NotFound,
     MethodNotAllowed,
     ForbiddenHost,
@@ -32,22 +38,27 @@ pub(crate) enum Code {
 impl Code {
     const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed | Self::InvalidField => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::InvalidField | Self::TooManyRows => StatusCode::BAD_REQUEST,
             Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
-            Self::UnknownSymbol | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownSymbol | Self::UnknownRequest | Self::NotAvailable | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::SnapshotGone => StatusCode::GONE,
+            Self::VenueFailed => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::LimitExceeded | Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::NoIngestor => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     const fn is_retryable(self) -> bool {
-        matches!(self, Self::OverQuota | Self::Overloaded | Self::Timeout | Self::Internal)
+        matches!(
+            self,
+            Self::OverQuota | Self::Overloaded | Self::NoIngestor | Self::VenueFailed | Self::Timeout | Self::Internal
+        )
     }
 }
 
@@ -94,6 +105,17 @@ impl ApiError {
 impl From<lake::LakeError> for ApiError {
     /// The cause is logged here, once; the client learns only that it is ours.
     fn from(error: lake::LakeError) -> Self {
+        match &error {
+            lake::LakeError::NoSnapshot { .. } => {
+                let message = "snapshot: unknown or expired; leave it out to read the newest";
+                return Self::new(Code::SnapshotGone, message).about("snapshot");
+            }
+            lake::LakeError::TooManyRows { most } => {
+                return Self::new(Code::TooManyRows, format!("to: over {most} rows; ask for a shorter range"))
+                    .about("to");
+            }
+            _ => {}
+        }
         tracing::error!(%error, "the lake could not answer");
         Self::new(Code::Internal, "the lake could not answer; try again")
     }

@@ -2,18 +2,21 @@
 
 use crate::config::Config;
 use crate::directory::reader::{SharedDirectory, follow};
+use crate::history::backfill::{Backfills, Orders};
 use crate::history::client::{HistoryClient, HistoryDesk, Submissions};
 use crate::http::App;
+use crate::http::history::BulkDesk;
 use crate::http::router::router;
 use crate::http::server;
 use crate::live::hub::{Hub, HubLimits};
 use crate::live::outbound;
 use crate::live::session::{SessionContext, close};
 use crate::live::upstream::{self, Feed};
-use crate::metrics::{DirectoryMetrics, HistoryMetrics, HttpMetrics, LiveMetrics, SeriesMetrics};
+use crate::metrics::{BulkMetrics, DirectoryMetrics, HistoryMetrics, HttpMetrics, LiveMetrics, SeriesMetrics};
 use crate::series::cache::Memory;
 use crate::series::candles::{CandleStore, Candles};
 use eventlog::EventLog;
+use lake::Lake;
 use proto::LogTopic;
 use service::admin::Readiness;
 use service::clock::Clock;
@@ -37,6 +40,8 @@ pub struct Resources {
     pub log: Arc<dyn EventLog>,
     /// Closed candles; usually a [`lake::Lake`].
     pub store: Arc<dyn CandleStore>,
+    /// The lake, for whole series.
+    pub lake: Lake,
     /// The process's metrics.
     pub metrics: Metrics,
     /// Set once feeds and instruments are known, unset when the drain starts.
@@ -116,6 +121,7 @@ impl Gateway {
         let (history, submissions) = HistoryDesk::new(config.history.clone(), HistoryMetrics::new(metrics));
         let directory = Arc::new(SharedDirectory::new(DirectoryMetrics::new(metrics)));
         let tracker = TaskTracker::new();
+        let bulk = bulk_desk(&config, &resources, history.clone(), &tracker);
         let candles = Arc::new(Candles {
             store: resources.store.clone(),
             memory: memory.clone(),
@@ -132,6 +138,7 @@ impl Gateway {
             Arc::new(SessionContext { hub: hub.clone(), metrics: live.clone(), config: config.live.clone() });
         let app = Arc::new(App {
             candles,
+            bulk,
             directory,
             hub,
             sessions,
@@ -186,6 +193,7 @@ impl Gateway {
         server::serve(listener, router(app.clone()), app.config.http.clone(), app.metrics.clone(), http).await;
         ready.abort();
         readiness.set(false);
+        app.bulk.stopping.cancel();
         app.hub.close_all(close::RESTART);
         app.tracker.close();
         let after = app.config.http.drain_timeout;
@@ -215,6 +223,31 @@ impl Gateway {
         let client = HistoryClient { desk, memory, requests, notifications, tracker };
         background.spawn(client.run(submissions, stop.clone()));
         background.spawn(every_second(app, stop.clone()));
+    }
+}
+
+fn bulk_desk(config: &Config, resources: &Resources, desk: Arc<HistoryDesk>, tracker: &TaskTracker) -> BulkDesk {
+    let (metrics, stopping) = (BulkMetrics::new(&resources.metrics), CancellationToken::new());
+    let backfills = Arc::new(Backfills {
+        desk,
+        lake: resources.lake.clone(),
+        config: config.bulk.clone(),
+        history: config.history.clone(),
+        clock: resources.clock.clone(),
+        metrics: metrics.clone(),
+        tracker: tracker.clone(),
+        stopping: stopping.clone(),
+        turns: Arc::new(Semaphore::new(config.bulk.working)),
+        orders: Orders::default(),
+    });
+    BulkDesk {
+        lake: resources.lake.clone(),
+        streams: Arc::new(Semaphore::new(config.bulk.streams)),
+        config: config.bulk.clone(),
+        metrics,
+        backfills,
+        tracker: tracker.clone(),
+        stopping,
     }
 }
 

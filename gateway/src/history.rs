@@ -1,8 +1,9 @@
 //! History on demand: which ranges were asked for, which are in flight, which are known to be complete or refused.
 //!
-//! [`Book`] decides; `client` owns the sockets. Equal or contained wishes join the request in flight. A range that was
+//! [`Book`] decides; `client` owns the sockets; `backfill` fills whole ranges for backtests. Equal or contained wishes join the request in flight. A range that was
 //! answered is complete; one that could not be had is not asked for again for a while.
 
+pub(crate) mod backfill;
 pub(crate) mod client;
 
 use crate::config::HistoryConfig;
@@ -10,8 +11,8 @@ use crate::metrics::HistoryResult;
 use crate::series::SeriesKey;
 use crate::series::gaps::RangeSet;
 use ahash::AHashMap;
-use proto::wire::{AckStatus, HistoryReadyNotification, HistoryStatus, RequestAck};
-use proto::{HistoryRange, RequestId, Venue};
+use proto::wire::{AckStatus, ErrorDetail, HistoryReadyNotification, HistoryStatus, RequestAck};
+use proto::{ErrorCode, HistoryRange, Interval, RequestId, Symbol, Venue};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,15 +22,32 @@ const SERIES: usize = 1024;
 /// Refusals remembered.
 const REFUSALS: usize = 1024;
 
+/// Why rows are not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// Who said so.
+    pub(crate) result: HistoryResult,
+    /// What they said, if they did.
+    pub(crate) code: Option<ErrorCode>,
+}
+
+impl Reason {
+    fn of(result: HistoryResult, error: Option<&ErrorDetail>) -> Self {
+        Self { result, code: error.and_then(|error| ErrorCode::from_code(error.code)) }
+    }
+}
+
 /// How a request in flight ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Not yet.
     Open,
-    /// The rows that can be had are in the lake.
+    /// The rows are in the lake.
     Done,
+    /// Some of the rows are in the lake; the rest is not to be had now.
+    Partial(Reason),
     /// Not to be had now.
-    Refused,
+    Refused(Reason),
 }
 
 /// Answer to a wish for history.
@@ -40,7 +58,7 @@ pub(crate) enum Decision {
     /// Send this request, then wait.
     Submit(RequestId, watch::Receiver<Outcome>),
     /// Not to be had now.
-    Refused,
+    Refused(Reason),
 }
 
 /// What the client must do after an event.
@@ -71,6 +89,14 @@ struct Refusal {
     /// The whole venue if `None`.
     range: Option<HistoryRange>,
     until: Instant,
+    reason: Reason,
+}
+
+/// A series, or the trades of a symbol.
+type Market = (Venue, Symbol, Option<Interval>);
+
+fn market(range: &HistoryRange) -> Market {
+    (range.venue.clone(), range.symbol.clone(), range.interval)
 }
 
 /// See the module.
@@ -78,7 +104,7 @@ struct Refusal {
 pub(crate) struct Book {
     config: HistoryConfig,
     jobs: AHashMap<RequestId, Job>,
-    complete: AHashMap<SeriesKey, RangeSet>,
+    complete: AHashMap<Market, RangeSet>,
     refusals: Vec<Refusal>,
 }
 
@@ -110,13 +136,17 @@ impl Book {
 
     /// Ranges of a series known to be complete.
     pub(crate) fn complete(&self, series: &SeriesKey) -> RangeSet {
-        self.complete.get(series).cloned().unwrap_or_default()
+        self.complete_of(&(series.venue.clone(), series.symbol.clone(), Some(series.interval)))
+    }
+
+    fn complete_of(&self, market: &Market) -> RangeSet {
+        self.complete.get(market).cloned().unwrap_or_default()
     }
 
     /// Gives up a request that could not be sent.
     pub(crate) fn abandon(&mut self, id: RequestId) {
         // The step is of no use: nothing was subscribed or sent.
-        _ = self.end(id, Outcome::Refused);
+        _ = self.end(id, Outcome::Refused(Reason { result: HistoryResult::OverQuota, code: None }));
     }
 
     /// Number of requests in flight.
@@ -138,8 +168,11 @@ impl Book {
         let refused = |refusal: &Refusal| {
             refusal.venue == range.venue && refusal.range.as_ref().is_none_or(|refused| holds(refused, range))
         };
-        if self.jobs.len() >= self.config.in_flight || self.refusals.iter().any(refused) {
-            return Decision::Refused;
+        if let Some(refusal) = self.refusals.iter().find(|refusal| refused(refusal)) {
+            return Decision::Refused(refusal.reason);
+        }
+        if self.jobs.len() >= self.config.in_flight {
+            return Decision::Refused(Reason { result: HistoryResult::OverQuota, code: None });
         }
         let (outcome, receiver) = watch::channel(Outcome::Open);
         let deadline = now + self.config.ack_timeout;
@@ -152,6 +185,7 @@ impl Book {
     pub(crate) fn on_ack(&mut self, ack: &RequestAck, now: Instant) -> (Step, Option<HistoryResult>) {
         let Ok(id) = ack.request_id.parse::<RequestId>() else { return (Step::None, None) };
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.queued) else { return (Step::None, None) };
+        let reason = |result| Reason::of(result, ack.error.as_ref());
         match ack.status() {
             AckStatus::Queued => {
                 job.queued = true;
@@ -167,12 +201,13 @@ impl Book {
             }
             AckStatus::NoIngestor => {
                 let venue = job.range.venue.clone();
-                self.refuse(venue, None, now + Self::NO_INGESTOR_FOR);
-                (self.end(id, Outcome::Refused), Some(HistoryResult::NoIngestor))
+                let reason = reason(HistoryResult::NoIngestor);
+                self.refuse((venue, None), reason, now + Self::NO_INGESTOR_FOR);
+                (self.end(id, Outcome::Refused(reason)), Some(HistoryResult::NoIngestor))
             }
-            AckStatus::OverQuota => self.refused(id, HistoryResult::OverQuota, now + self.config.refused_for),
+            AckStatus::OverQuota => self.refused(id, reason(HistoryResult::OverQuota), now + self.config.refused_for),
             AckStatus::Invalid | AckStatus::Unspecified => {
-                self.refused(id, HistoryResult::Invalid, now + self.config.refused_for)
+                self.refused(id, reason(HistoryResult::Invalid), now + self.config.refused_for)
             }
         }
     }
@@ -182,20 +217,20 @@ impl Book {
         let Ok(id) = note.request_id.parse::<RequestId>() else { return (Step::None, None) };
         let Some(job) = self.jobs.get(&id) else { return (Step::None, None) };
         let range = job.range.clone();
+        let reason = |result| Reason::of(result, note.error.as_ref());
         match note.status() {
             HistoryStatus::Ok => {
-                if let Some(series) = series_of(&range) {
-                    self.note_complete(series, range.from_ns, range.to_ns);
-                }
+                self.note_complete(market(&range), range.from_ns, range.to_ns);
                 (self.end(id, Outcome::Done), Some(HistoryResult::Ok))
             }
             HistoryStatus::Partial => {
                 // What came is worth reading; the rest is not asked for again for a while.
-                self.refuse(range.venue.clone(), Some(range), now + self.config.refused_for);
-                (self.end(id, Outcome::Done), Some(HistoryResult::Partial))
+                let reason = reason(HistoryResult::Partial);
+                self.refuse((range.venue.clone(), Some(range)), reason, now + self.config.refused_for);
+                (self.end(id, Outcome::Partial(reason)), Some(HistoryResult::Partial))
             }
             HistoryStatus::Failed | HistoryStatus::Unspecified => {
-                self.refused(id, HistoryResult::Failed, now + self.config.refused_for)
+                self.refused(id, reason(HistoryResult::Failed), now + self.config.refused_for)
             }
         }
     }
@@ -212,24 +247,24 @@ impl Book {
         let late = self.jobs.iter().filter(|(_, job)| job.deadline <= now).map(|(id, job)| (*id, job.queued));
         for (id, queued) in late.collect::<Vec<_>>() {
             let result = if queued { HistoryResult::ReadyTimeout } else { HistoryResult::AckTimeout };
-            steps.push(self.refused(id, result, now + Self::SILENCE_FOR));
+            steps.push(self.refused(id, Reason { result, code: None }, now + Self::SILENCE_FOR));
         }
         steps
     }
 
-    fn refused(&mut self, id: RequestId, result: HistoryResult, until: Instant) -> (Step, Option<HistoryResult>) {
+    fn refused(&mut self, id: RequestId, reason: Reason, until: Instant) -> (Step, Option<HistoryResult>) {
         if let Some(range) = self.jobs.get(&id).map(|job| job.range.clone()) {
-            self.refuse(range.venue.clone(), Some(range), until);
+            self.refuse((range.venue.clone(), Some(range)), reason, until);
         }
-        (self.end(id, Outcome::Refused), Some(result))
+        (self.end(id, Outcome::Refused(reason)), Some(reason.result))
     }
 
-    fn refuse(&mut self, venue: Venue, range: Option<HistoryRange>, until: Instant) {
+    fn refuse(&mut self, (venue, range): (Venue, Option<HistoryRange>), reason: Reason, until: Instant) {
         if self.refusals.len() >= REFUSALS {
             // Forgetting one costs a request, never a wrong answer.
             self.refusals.remove(0);
         }
-        self.refusals.push(Refusal { venue, range, until });
+        self.refusals.push(Refusal { venue, range, until, reason });
     }
 
     fn end(&mut self, id: RequestId, outcome: Outcome) -> Step {
@@ -243,7 +278,7 @@ impl Book {
         }
     }
 
-    fn note_complete(&mut self, series: SeriesKey, from: u64, to: u64) {
+    fn note_complete(&mut self, series: Market, from: u64, to: u64) {
         if !self.complete.contains_key(&series)
             && self.complete.len() >= SERIES
             && let Some(any) = self.complete.keys().next().cloned()

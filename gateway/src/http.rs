@@ -7,6 +7,7 @@ pub(crate) mod assets;
 pub(crate) mod candles;
 pub(crate) mod guard;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod indicators;
 pub(crate) mod instruments;
 pub(crate) mod openapi;
@@ -19,6 +20,7 @@ pub(crate) mod websocket;
 use crate::config::Config;
 use crate::directory::Problem;
 use crate::directory::reader::SharedDirectory;
+use crate::http::history::BulkDesk;
 use crate::live::hub::Hub;
 use crate::live::session::SessionContext;
 use crate::metrics::HttpMetrics;
@@ -34,6 +36,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) candles: Arc<Candles>,
+    pub(crate) bulk: BulkDesk,
     pub(crate) directory: Arc<SharedDirectory>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: Arc<SessionContext>,

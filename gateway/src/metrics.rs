@@ -23,6 +23,8 @@ pub(crate) enum Route {
     Instruments,
     Candles,
     Indicators,
+    History,
+    HistoryRequests,
     Openapi,
     Ws,
     Page,
@@ -239,6 +241,73 @@ impl HistoryMetrics {
 
     pub(crate) fn result(&self, result: HistoryResult) {
         self.results.get_or_create(&HistoryLabel { result }).inc();
+    }
+}
+
+/// How a stream of a whole series ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(missing_docs, reason = "the ends")]
+pub(crate) enum StreamEnd {
+    Complete,
+    Client,
+    Stalled,
+    TooLong,
+    Failed,
+    Shutdown,
+}
+
+/// Label of ended streams.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct StreamEndLabel {
+    pub(crate) reason: StreamEnd,
+}
+
+/// How a request for missing history ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(missing_docs, reason = "the ends")]
+pub(crate) enum BackfillEnd {
+    Ready,
+    Partial,
+    Refused,
+}
+
+/// Label of ended requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct BackfillEndLabel {
+    pub(crate) state: BackfillEnd,
+}
+
+/// Whole series for backtests.
+#[derive(Debug, Clone)]
+pub(crate) struct BulkMetrics {
+    pub(crate) streams: Gauge,
+    pub(crate) rows: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) prepare_seconds: Histogram,
+    pub(crate) ended: Family<StreamEndLabel, Counter>,
+    pub(crate) refused: Counter,
+    pub(crate) backfills: Gauge,
+    pub(crate) backfills_ended: Family<BackfillEndLabel, Counter>,
+}
+
+impl BulkMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let module = metrics.module("gateway_bulk");
+        Self {
+            streams: module.gauge("streams", "Streams of whole series being prepared or sent"),
+            rows: module.counter("rows_total", "Rows of whole series sent"),
+            bytes: module.counter("bytes_total", "Bytes of whole series sent"),
+            prepare_seconds: module.histogram(
+                "prepare_seconds",
+                "Time of counting the rows of a whole series",
+                exponential_buckets(0.001, 2.0, 17),
+            ),
+            ended: module.counter_vec("ended_total", "Streams of whole series ended, by reason"),
+            refused: module.counter("refused_total", "Whole series refused because too many were being sent"),
+            backfills: module.gauge("backfills", "Requests for missing history waiting or worked on"),
+            backfills_ended: module
+                .counter_vec("backfills_ended_total", "Requests for missing history ended, by state"),
+        }
     }
 }
 

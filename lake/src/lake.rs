@@ -1,5 +1,6 @@
 //! The handle: appends, queries and upkeep of both tables.
 
+use crate::bulk::{Bulk, BulkQuery};
 use crate::catalog::{Heads, table_dir};
 use crate::config::LakeConfig;
 use crate::error::{LakeError, Result};
@@ -57,14 +58,14 @@ pub struct Lake {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     config: LakeConfig,
     heads: Heads,
     ticks: TableState,
     candles: TableState,
-    files: Cache<Vec<FileRange>>,
-    counters: Counters,
-    permits: Arc<Semaphore>,
+    pub(crate) files: Cache<Vec<FileRange>>,
+    pub(crate) counters: Counters,
+    pub(crate) permits: Arc<Semaphore>,
     /// Held while this process rewrites or sweeps.
     rewriting: Mutex<()>,
 }
@@ -349,6 +350,33 @@ impl Lake {
                     }
                 }
                 done => return done,
+            }
+        }
+    }
+
+    /// Pins a series to a snapshot, to read all of it piece by piece.
+    ///
+    /// # Errors
+    /// If the snapshot is unknown or has expired, or its list of files cannot be read.
+    pub async fn bulk(&self, query: BulkQuery) -> Result<Bulk> {
+        let table = if query.interval.is_some() { Table::Candles } else { Table::Ticks };
+        let mut restarts = 0;
+        loop {
+            let head = self.inner.heads.head(table).await?;
+            let metadata = head.table.metadata_ref();
+            let found = match query.snapshot {
+                // The table before its first snapshot.
+                Some(0) => None,
+                Some(id) => Some(metadata.snapshot_by_id(id).ok_or(LakeError::NoSnapshot { table, snapshot: id })?),
+                None => metadata.current_snapshot(),
+            };
+            let Some(found) = found else { return Ok(Bulk::new(self.inner.clone(), query, 0, None)) };
+            let (id, list) = (found.snapshot_id(), found.manifest_list().to_owned());
+            let (inner, version) = (self.inner.clone(), metadata.format_version());
+            match run(move || inner.snapshot(table, &list, version)).await {
+                // It expired since: the next look either finds a newer one or says so.
+                Err(error) if error.is_missing_file() && restarts < RESTARTS => restarts += 1,
+                files => return Ok(Bulk::new(self.inner.clone(), query, id, Some(files?))),
             }
         }
     }

@@ -14,8 +14,9 @@
 //!
 //! Reading order: [`schema`], [`fanout`] and [`columns`] (rows to columns, pure), [`encode`] (columns to Parquet, pure),
 //! [`disk`] and [`catalog`] (what owns files and the database), [`write`](mod@write) (commit, housekeeping, rewriting), [`read`]
-//! (plan, decode, scan), [`lake`] (the handle).
+//! (plan, decode, scan), [`bulk`] (whole series in pieces), [`lake`] (the handle).
 
+mod bulk;
 mod catalog;
 mod columns;
 mod config;
@@ -31,6 +32,8 @@ mod schema;
 mod stats;
 mod write;
 
+pub use bulk::coverage::{Coverage, Hole};
+pub use bulk::{Batches, Bulk, BulkQuery};
 pub use config::LakeConfig;
 pub use error::{LakeError, Result};
 pub use lake::{CommitInfo, Lake};

@@ -26,11 +26,15 @@ pub enum ErrorCode {
     NotAvailable = 10,
     /// A failure on our side.
     Internal = 11,
+    /// The seal is missing, does not fit, or was made with an unknown key.
+    Unauthenticated = 12,
+    /// The sequence was used for another event, or was never used: the sender's count is not the one we know.
+    SequenceConflict = 13,
 }
 
 impl ErrorCode {
     /// All codes in numeric order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::UnsupportedVersion,
         Self::UnexpectedKind,
@@ -42,6 +46,8 @@ impl ErrorCode {
         Self::VenueFailed,
         Self::NotAvailable,
         Self::Internal,
+        Self::Unauthenticated,
+        Self::SequenceConflict,
     ];
 
     /// The number on the wire.
@@ -71,6 +77,8 @@ impl ErrorCode {
             Self::VenueFailed => "VENUE_FAILED",
             Self::NotAvailable => "NOT_AVAILABLE",
             Self::Internal => "INTERNAL",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::SequenceConflict => "SEQUENCE_CONFLICT",
         }
     }
 
@@ -101,6 +109,6 @@ mod tests {
             assert_eq!(ErrorCode::from_code(code.code()), Some(code));
         }
         assert_eq!(ErrorCode::from_code(0), None);
-        assert_eq!(ErrorCode::from_code(12), None);
+        assert_eq!(ErrorCode::from_code(14), None);
     }
 }

@@ -11,7 +11,7 @@ pub const HEADER_BYTES: usize = 32;
 pub const TRACE_BYTES: usize = 25;
 
 const FLAG_TRACE: u16 = 1;
-const KNOWN_FLAGS: u16 = FLAG_TRACE;
+const FLAG_POSSIBLE_DUPLICATE: u16 = 2;
 
 /// Why bytes are not a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,11 +72,13 @@ pub enum Kind {
     Candle = 6,
     OhlcBatch = 7,
     HistoryReadyNotification = 8,
+    UserEvent = 9,
+    EventAck = 10,
 }
 
 impl Kind {
     /// All kinds in numeric order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::HistoryRequest,
         Self::RequestAck,
         Self::WorkItem,
@@ -85,7 +87,17 @@ impl Kind {
         Self::Candle,
         Self::OhlcBatch,
         Self::HistoryReadyNotification,
+        Self::UserEvent,
+        Self::EventAck,
     ];
+
+    /// The flags that a message of this kind may have.
+    const fn known_flags(self) -> u16 {
+        match self {
+            Self::UserEvent => FLAG_TRACE | FLAG_POSSIBLE_DUPLICATE,
+            _ => FLAG_TRACE,
+        }
+    }
 
     fn from_byte(byte: u8) -> Result<Self, WireError> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte).ok_or(WireError::Kind(byte))
@@ -116,6 +128,8 @@ pub struct FrameHeader {
     pub event_time_ns: u64,
     /// Trace context of a sampled message.
     pub trace: Option<TraceContext>,
+    /// The message may have been sent before. Only a [`Kind::UserEvent`] may say so.
+    pub possible_duplicate: bool,
 }
 
 /// A decoded frame 1.
@@ -131,13 +145,15 @@ impl FrameHeader {
     /// A header without trace context.
     #[must_use]
     pub const fn new(kind: Kind, publisher_id: u64, sequence: u64, event_time_ns: u64) -> Self {
-        Self { kind, publisher_id, sequence, event_time_ns, trace: None }
+        Self { kind, publisher_id, sequence, event_time_ns, trace: None, possible_duplicate: false }
     }
 
     fn write(&self, out: &mut BytesMut) {
         out.put_u8(HEADER_VERSION);
         out.put_u8(self.kind as u8);
-        out.put_u16_le(if self.trace.is_some() { FLAG_TRACE } else { 0 });
+        let trace = if self.trace.is_some() { FLAG_TRACE } else { 0 };
+        let duplicate = if self.possible_duplicate { FLAG_POSSIBLE_DUPLICATE } else { 0 };
+        out.put_u16_le(trace | duplicate);
         out.put_u32_le(0);
         out.put_u64_le(self.publisher_id);
         out.put_u64_le(self.sequence);
@@ -187,7 +203,7 @@ impl Frame {
         }
         let kind = Kind::from_byte(kind)?;
         let flags = u16::from_le_bytes(word(bytes, 2)?);
-        if flags & !KNOWN_FLAGS != 0 {
+        if flags & !kind.known_flags() != 0 {
             return Err(WireError::Flags(flags));
         }
         if word::<4>(bytes, 4)? != [0; 4] {
@@ -199,6 +215,7 @@ impl Frame {
             u64::from_le_bytes(word(bytes, 16)?),
             u64::from_le_bytes(word(bytes, 24)?),
         );
+        header.possible_duplicate = flags & FLAG_POSSIBLE_DUPLICATE != 0;
         let mut start = HEADER_BYTES;
         if flags & FLAG_TRACE != 0 {
             header.trace = Some(TraceContext {
@@ -250,6 +267,7 @@ mod tests {
             bytes[at] = value;
             Frame::decode(&Bytes::from(bytes))
         };
+        assert_eq!(patch(2, 5), Err(WireError::Flags(5)));
         assert_eq!(patch(0, 2), Err(WireError::Version(2)));
         assert_eq!(patch(1, 0), Err(WireError::Kind(0)));
         assert_eq!(patch(2, 3), Err(WireError::Flags(3)));
@@ -263,6 +281,18 @@ mod tests {
         assert!(Frame::decode(&Bytes::from(bytes.clone())).is_ok());
         bytes.push(0);
         assert!(matches!(Frame::decode(&Bytes::from(bytes)), Err(WireError::TooLong { .. })));
+    }
+
+    #[test]
+    fn only_a_user_event_may_be_a_possible_duplicate() {
+        let mut header = FrameHeader::new(Kind::UserEvent, 7, 9, 11);
+        header.possible_duplicate = true;
+        let bytes = header.encode(&wire::UserEvent::default()).unwrap();
+        assert_eq!(Frame::decode(&bytes).unwrap().header, header);
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::UserEvent) {
+            let bytes = FrameHeader { kind, ..header }.encode(&wire::UserEvent::default()).unwrap();
+            assert_eq!(Frame::decode(&bytes), Err(WireError::Flags(2)), "{kind:?}");
+        }
     }
 
     proptest! {

@@ -182,6 +182,21 @@ ulid_id! {
     ClientId, "client_id"
 }
 
+ulid_id! {
+    /// A user of the platform, a ULID (26 characters).
+    UserId, "user_id"
+}
+
+ulid_id! {
+    /// A user event, a ULID (26 characters).
+    EventId, "event_id"
+}
+
+ulid_id! {
+    /// An outbox of critical events: it counts their sequence. Minted when its directory is made, a ULID (26 characters).
+    OutboxId, "outbox_id"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,13 +18,17 @@ mod log_record;
 pub mod market;
 mod request;
 pub mod topic;
+mod user_event;
 pub mod wire;
 
 pub use decimal::{Decimal, DecimalError};
 pub use error_code::ErrorCode;
 pub use frame::{Frame, FrameHeader, HEADER_BYTES, HEADER_VERSION, Kind, TRACE_BYTES, TraceContext, WireError};
-pub use id::{ClientId, IdError, RequestId, Symbol, Venue};
+pub use id::{ClientId, EventId, IdError, OutboxId, RequestId, Symbol, UserId, Venue};
 pub use interval::{Interval, IntervalError};
 pub use log_record::{Envelope, EnvelopeError, EventType, RawReference, SCHEMA_VERSION};
 pub use request::{HistoryRange, HistoryRequest, RequestError};
 pub use topic::{LogTopic, Topic, TopicError, TopicPrefix};
+pub use user_event::{
+    EventAck, EventError, EventKind, EventMessage, EventOutcome, GapFill, Position, Severity, UserEvent,
+};

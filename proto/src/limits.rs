@@ -22,3 +22,5 @@ pub const REQUEST_TICKS_NS: u64 = 86_400_000_000_000;
 pub const RECORD_BYTES: usize = 4 << 20;
 /// Longest text of an error, in bytes.
 pub const ERROR_TEXT_BYTES: usize = 512;
+/// Largest payload of a user event, in bytes.
+pub const EVENT_PAYLOAD_BYTES: usize = 64 << 10;

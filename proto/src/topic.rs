@@ -1,7 +1,7 @@
-//! The only place that spells topics, of ZeroMQ and of the event log (docs/protocol/01-frames.md, 02-log.md).
+//! The only place that spells topics, of ZeroMQ and of the event log (docs/protocol/01-frames.md, 02-log.md, 07-user-events.md).
 
 use crate::limits::TOPIC_BYTES;
-use crate::{ClientId, IdError, Interval, IntervalError, RequestId, Symbol, Venue};
+use crate::{ClientId, EventKind, IdError, Interval, IntervalError, RequestId, Symbol, UserId, Venue};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +12,9 @@ pub enum TopicError {
     #[error("topic: {0} bytes, limit {TOPIC_BYTES}")]
     Length(usize),
     /// Not one of the forms.
-    #[error("topic: not VENUE:SYMBOL|tick, |quote, |ohlc:60s, RESPONSE:id or HISTORY_READY:id")]
+    #[error(
+        "topic: none of VENUE:SYMBOL|tick, |quote, |ohlc:60s, RESPONSE:id, HISTORY_READY:id, USER_EVENT:id|kind, EVENT_ACK:id"
+    )]
     Form,
     /// A part is not valid.
     #[error("topic: {0}")]
@@ -36,10 +38,16 @@ pub enum Topic {
     Response(ClientId),
     /// `HISTORY_READY:{request_id}`
     HistoryReady(RequestId),
+    /// `USER_EVENT:{user_id}|alert`; between a user's container and the gateway, never at the relay.
+    UserEvent(UserId, EventKind),
+    /// `EVENT_ACK:{user_id}`; the same.
+    EventAck(UserId),
 }
 
 const RESPONSE: &str = "RESPONSE:";
 const HISTORY_READY: &str = "HISTORY_READY:";
+const USER_EVENT: &str = "USER_EVENT:";
+const EVENT_ACK: &str = "EVENT_ACK:";
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,6 +57,8 @@ impl fmt::Display for Topic {
             Self::Candle(venue, symbol, interval) => write!(f, "{venue}:{symbol}|ohlc:{interval}"),
             Self::Response(id) => write!(f, "{RESPONSE}{id}"),
             Self::HistoryReady(id) => write!(f, "{HISTORY_READY}{id}"),
+            Self::UserEvent(id, kind) => write!(f, "{USER_EVENT}{id}|{kind}"),
+            Self::EventAck(id) => write!(f, "{EVENT_ACK}{id}"),
         }
     }
 }
@@ -65,6 +75,13 @@ impl FromStr for Topic {
         }
         if let Some(id) = text.strip_prefix(HISTORY_READY) {
             return Ok(Self::HistoryReady(id.parse()?));
+        }
+        if let Some(rest) = text.strip_prefix(USER_EVENT) {
+            let (id, kind) = rest.split_once('|').ok_or(TopicError::Form)?;
+            return Ok(Self::UserEvent(id.parse()?, EventKind::from_name(kind).ok_or(TopicError::Form)?));
+        }
+        if let Some(id) = text.strip_prefix(EVENT_ACK) {
+            return Ok(Self::EventAck(id.parse()?));
         }
         let (ticker, kind) = text.split_once('|').ok_or(TopicError::Form)?;
         let (venue, symbol) = ticker.split_once(':').ok_or(TopicError::Form)?;
@@ -93,6 +110,8 @@ pub enum TopicPrefix {
     Venue(Venue),
     /// `VENUE:SYMBOL|`: all topics of one instrument.
     Ticker(Venue, Symbol),
+    /// `USER_EVENT:{user_id}|`: all events of one user.
+    User(UserId),
 }
 
 impl TopicPrefix {
@@ -111,6 +130,7 @@ impl fmt::Display for TopicPrefix {
         match self {
             Self::Venue(venue) => write!(f, "{venue}:"),
             Self::Ticker(venue, symbol) => write!(f, "{venue}:{symbol}|"),
+            Self::User(id) => write!(f, "{USER_EVENT}{id}|"),
         }
     }
 }
@@ -197,11 +217,13 @@ mod tests {
     fn topic() -> impl Strategy<Value = Topic> {
         let venue = "[A-Z][A-Z0-9-]{1,8}".prop_map(|t| t.parse::<Venue>().unwrap());
         let symbol = "[A-Z0-9]{1,6}/[A-Z0-9]{1,6}".prop_map(|t| t.parse::<Symbol>().unwrap());
-        (venue, symbol, 0usize..7, any::<u128>(), 0..5).prop_map(|(venue, symbol, interval, bits, form)| match form {
+        (venue, symbol, 0usize..7, any::<u128>(), 0..7).prop_map(|(venue, symbol, interval, bits, form)| match form {
             0 => Topic::Tick(venue, symbol),
             1 => Topic::Quote(venue, symbol),
             2 => Topic::Candle(venue, symbol, Interval::ALL[interval]),
             3 => Topic::Response(ClientId::from_bits(bits)),
+            4 => Topic::UserEvent(UserId::from_bits(bits % 4), EventKind::ALL[bits as usize % EventKind::ALL.len()]),
+            5 => Topic::EventAck(UserId::from_bits(bits % 4)),
             _ => Topic::HistoryReady(RequestId::from_bits(bits)),
         })
     }
@@ -232,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn no_kind_of_event_is_a_prefix_of_another_and_a_user_prefix_matches_one_user() {
+        for a in EventKind::ALL {
+            for b in EventKind::ALL.into_iter().filter(|b| *b != a) {
+                assert!(!b.name().starts_with(a.name()), "{a} {b}");
+            }
+        }
+        let (one, other) = (UserId::from_bits(1), UserId::from_bits(1 << 5 | 1));
+        let prefix = TopicPrefix::User(one).to_string();
+        assert!(Topic::UserEvent(one, EventKind::Alert).to_string().starts_with(&prefix));
+        assert!(!Topic::UserEvent(other, EventKind::Alert).to_string().starts_with(&prefix));
+    }
+
+    #[test]
     fn malformed_topics_are_refused() {
         for bad in [
             "",
@@ -243,6 +278,12 @@ mod tests {
             "SIM:BTC/USDT|ohlc:61s",
             "RESPONSE:",
             "RESPONSE:12",
+            "USER_EVENT:",
+            "USER_EVENT:01J9ZQ6V8KXW3R4T5Y6Z7A8B9C",
+            "USER_EVENT:01J9ZQ6V8KXW3R4T5Y6Z7A8B9C|",
+            "USER_EVENT:01J9ZQ6V8KXW3R4T5Y6Z7A8B9C|nothing",
+            "USER_EVENT:01J9ZQ6V8KXW3R4T5Y6Z7A8B9CC|alert",
+            "EVENT_ACK:01J9ZQ6V8KXW3R4T5Y6Z7A8B9",
             "sim:BTC/USDT|tick",
         ] {
             assert!(bad.parse::<Topic>().is_err(), "{bad}");

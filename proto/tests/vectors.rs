@@ -22,6 +22,8 @@ fn decimal(text: &str) -> Option<wire::Decimal> {
 
 const REQUEST: &str = "01J9ZQ6V8KXW3R4T5Y6Z7A8B9C";
 const CLIENT: &str = "01J9ZQ0000000000000000CNT1";
+const USER: &str = "01J9ZQ0000000000000000SER1";
+const OUTBOX: &str = "01J9ZQ000000000000000XB0X1";
 const TIME: u64 = 1_723_161_255_088_176_367;
 
 fn tick() -> wire::Tick {
@@ -243,6 +245,83 @@ fn log_cases() -> Vec<Case> {
     ]
 }
 
+fn user_event() -> wire::UserEvent {
+    wire::UserEvent {
+        event_id: "01J9ZQ6V8KXW3R4T5Y6Z7A8B9D".into(),
+        user_id: USER.into(),
+        outbox_id: OUTBOX.into(),
+        sequence: 42,
+        kind: wire::EventKind::OrderFilled as i32,
+        severity: wire::EventSeverity::Critical as i32,
+        created_at_ns: TIME,
+        expires_at_ns: TIME + 3_600_000_000_000,
+        payload: br#"{"order":"7","price":"61800.3"}"#.to_vec(),
+        gap_to: 0,
+    }
+}
+
+fn event_cases() -> Vec<Case> {
+    let gap = wire::UserEvent {
+        event_id: String::new(),
+        kind: wire::EventKind::GapFill as i32,
+        expires_at_ns: 0,
+        payload: Vec::new(),
+        gap_to: 99,
+        ..user_event()
+    };
+    let informational = wire::UserEvent {
+        outbox_id: String::new(),
+        sequence: 0,
+        kind: wire::EventKind::WorkspaceChanged as i32,
+        severity: wire::EventSeverity::Informational as i32,
+        expires_at_ns: 0,
+        payload: br#"{"file":"strategies/a.py"}"#.to_vec(),
+        ..user_event()
+    };
+    let ack = wire::EventAck {
+        user_id: USER.into(),
+        outbox_id: OUTBOX.into(),
+        sequence: 42,
+        outcome: wire::EventOutcome::Refused as i32,
+        next_sequence: 43,
+        error: Some(proto::ErrorCode::SequenceConflict.detail("event_id", "another event has sequence 42")),
+    };
+    vec![
+        case!("user_event", wire::UserEvent, user_event()),
+        case!("user_event_gap_fill", wire::UserEvent, gap),
+        case!("user_event_informational", wire::UserEvent, informational),
+        case!("event_ack", wire::EventAck, ack),
+        Case { name: "frame_user_event_repeated", bytes: event_frame().to_vec(), meaning: event_frame_meaning },
+    ]
+}
+
+/// A critical event that may have been sent before, with a trace: both flags of the header.
+fn event_frame() -> Bytes {
+    let header = FrameHeader {
+        trace: Some(TraceContext { trace_id: *b"0123456789abcdef", span_id: *b"01234567", flags: 1 }),
+        possible_duplicate: true,
+        ..FrameHeader::new(Kind::UserEvent, 0x0123_4567_89ab_cdef, 42, TIME)
+    };
+    header.encode(&user_event()).unwrap()
+}
+
+fn event_frame_meaning(bytes: &[u8]) -> Result<String, String> {
+    let frame = Frame::decode(&Bytes::copy_from_slice(bytes)).map_err(|e| e.to_string())?;
+    let message: wire::UserEvent = frame.message(Kind::UserEvent).map_err(|e| e.to_string())?;
+    let event = proto::EventMessage::try_from(message.clone()).map_err(|e| e.to_string())?;
+    Ok(pretty(&serde_json::json!({
+        "version": proto::HEADER_VERSION,
+        "kind": frame.header.kind as u8,
+        "publisherId": frame.header.publisher_id.to_string(),
+        "sequence": frame.header.sequence.to_string(),
+        "eventTimeNs": frame.header.event_time_ns.to_string(),
+        "traced": frame.header.trace.is_some(),
+        "possibleDuplicate": frame.header.possible_duplicate,
+        "topic": proto::Topic::UserEvent(event.user_id(), event.kind()).to_string(),
+        "userEvent": json("UserEvent", &message.encode_to_vec())?,
+    })))
+}
+
 fn envelope() -> Envelope {
     Envelope {
         event_id: 0x0192_7f73_6d13_eeb8_3268_be2f_8c74_2d2c,
@@ -293,6 +372,7 @@ fn cases() -> Vec<Case> {
     let mut cases = market_cases();
     cases.extend(history_cases());
     cases.extend(log_cases());
+    cases.extend(event_cases());
     cases
 }
 

@@ -2,6 +2,7 @@
 //! brute-force recomputation, and a venue server that can misbehave. Never linked by a product binary.
 
 pub mod brute_force;
+pub mod mcp;
 pub mod peers;
 pub mod process;
 pub mod recording;

@@ -54,6 +54,12 @@ impl Dexorder {
         Self { child, lines: BufReader::new(stdout).lines(), log: log.to_owned() }
     }
 
+    /// Its process id; 0 after its end.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
     /// Waits for a line on standard output that starts with `prefix` and returns the rest.
     ///
     /// # Panics

@@ -28,7 +28,8 @@ fn documented(text: &str) -> BTreeMap<String, String> {
 /// True if the sources of the metric's process have the end of its name as a text.
 fn named_in_code(name: &str) -> bool {
     let (process, rest) = name.split_once('_').unwrap();
-    let sources = sources(&workspace().join(process).join("src"));
+    let room = if process == "agent" { "agent-container" } else { process };
+    let sources = sources(&workspace().join(room).join("src"));
     rest.match_indices('_').any(|(at, _)| sources.contains(&format!("\"{}\"", &rest[at + 1..])))
 }
 
@@ -45,6 +46,31 @@ fn sources(dir: &Path) -> String {
     text
 }
 
+/// What a user's container serves.
+async fn of_a_container() -> BTreeMap<String, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let issuer = agent_container::local_issuer::LocalIssuer::open(&dir.path().join("issuer")).unwrap();
+    let auth = issuer.auth("urn:test", "http://127.0.0.1/mcp");
+    let any = "127.0.0.1:0";
+    let config = serde_json::json!({
+        "admin": {"listen": any},
+        "agent": {
+            "owner": "me", "data_dir": dir.path().join("agent"), "listen": any, "events": {"publish": any},
+            "auth": {"issuer": auth.issuer, "audience": auth.audience, "keys": auth.keys},
+        },
+    });
+    let file = dir.path().join("config.yaml");
+    // JSON is YAML.
+    std::fs::write(&file, config.to_string()).unwrap();
+    let args: [OsString; 3] = ["agent".into(), "--config".into(), file.into()];
+    let mut container = Dexorder::start(&args, &dir.path().join("log"));
+    let admin = container.line("admin:").await;
+    container.line("ready").await;
+    let text = reqwest::get(format!("{admin}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(container.terminate().await.success());
+    served(&text)
+}
+
 #[tokio::test]
 async fn the_list_of_metrics_is_what_is_served() {
     testkit::process::use_ring();
@@ -59,7 +85,7 @@ async fn the_list_of_metrics_is_what_is_served() {
     let text = reqwest::get(format!("{admin}/metrics")).await.unwrap().text().await.unwrap();
     let list = std::fs::read_to_string(workspace().join("docs/metrics.md")).unwrap();
     let (served, documented) = (served(&text), documented(&list));
-    for (name, kind) in &served {
+    for (name, kind) in served.iter().chain(&of_a_container().await) {
         assert_eq!(documented.get(name), Some(kind), "{name} is served but docs/metrics.md does not list it so");
     }
     // A metric with labels is served from its first use on; until then the code must name it.

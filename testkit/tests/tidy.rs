@@ -115,8 +115,8 @@ fn is_a_room(path: &Path) -> bool {
     path.components().count() == 3
 }
 
-/// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service} ← processes ← dexorder`).
-const EDGES: [(&str, &[&str]); 13] = [
+/// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service, user-events} ← processes ← dexorder`).
+const EDGES: [(&str, &[&str]); 17] = [
     ("proto", &[]),
     ("zmtp", &[]),
     ("eventlog", &["proto"]),
@@ -124,29 +124,60 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("trading", &["proto"]),
     ("venues", &["proto"]),
     ("service", &[]),
+    ("user-events", &["proto"]),
     ("relay", &["proto", "zmtp", "service"]),
     ("ingestor", &["proto", "zmtp", "eventlog", "venues", "service"]),
     ("stream", &["proto", "zmtp", "eventlog", "lake", "service"]),
-    ("gateway", &["proto", "zmtp", "eventlog", "lake", "trading", "service"]),
+    ("gateway", &["proto", "zmtp", "eventlog", "lake", "trading", "service", "user-events"]),
+    ("sandbox", &[]),
+    ("agent-python", &["proto", "trading", "sandbox"]),
+    ("agent-container", &["proto", "zmtp", "eventlog", "trading", "service", "user-events", "sandbox"]),
     (
         "dexorder",
         &[
-            "proto", "zmtp", "eventlog", "lake", "trading", "venues", "service", "relay", "ingestor", "stream",
+            "proto",
+            "zmtp",
+            "eventlog",
+            "lake",
+            "trading",
+            "venues",
+            "service",
+            "relay",
+            "ingestor",
+            "stream",
             "gateway",
+            "agent-container",
         ],
     ),
     (
         "testkit",
         &[
-            "proto", "zmtp", "eventlog", "lake", "trading", "venues", "service", "relay", "ingestor", "stream",
-            "gateway", "dexorder",
+            "proto",
+            "zmtp",
+            "eventlog",
+            "lake",
+            "trading",
+            "venues",
+            "service",
+            "relay",
+            "ingestor",
+            "stream",
+            "gateway",
+            "agent-container",
+            "dexorder",
         ],
     ),
 ];
 
 /// Crate names in the `[dependencies]` table of a manifest.
 fn dependencies(room: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join(room).join("Cargo.toml")).unwrap();
+    // Two crates live in the container's room: they are of no use elsewhere.
+    let dir = match room {
+        "sandbox" => "agent-container/sandbox",
+        "agent-python" => "agent-container/python",
+        room => room,
+    };
+    let text = std::fs::read_to_string(root().join(dir).join("Cargo.toml")).unwrap();
     let mut inside = false;
     let mut names = Vec::new();
     for line in text.lines() {

@@ -1,16 +1,19 @@
-//! Candles/s and ticks/s of the backtest engine with an SMA cross of 10 and 30, beside backtesting.py on the same candles.
-//! Budget: 3.4 M candles/s, a hundred times NautilusTrader's 34 k on the same machine.
+//! Candles/s, ticks/s and memory of the backtest engine with an SMA cross of 10 and 30, and of a sweep of 1 000 of them.
+//! Budget: 3.4 M candles/s, a hundred times NautilusTrader's 34 k on the same machine, and 11.1 M candle-combinations/s, three
+//! times vectorbt's 3.7 M.
 //!
-//! `make bench-backtest`, or `cargo bench --workspace --bench backtest -- [--write FILE]`: the candles and our trades as CSV for the
-//! peer (`benches/backtest_peer.py`).
+//! `make bench-backtest`, or `cargo bench -p trading --bench backtest -- PART...` with the parts `one` (the usual form only, for
+//! its memory), `forms`, `ticks`, `sweep`, `runs` and `write FILE`: the candles and our trades as CSV for the peers.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark reports to the terminal")]
 
 use proto::Decimal;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 use trading::backtest::{
-    Backtest, Candle, Desk, Direction, Order, Report, Shorting, SmaCross, Strategy, Targets, Terms, Tick,
+    Backtest, Candle, Desk, Direction, Order, Report, Series, Shorting, SmaCross, Strategy, Targets, Terms, Tick,
+    sweep_on,
 };
 
 const CANDLES: usize = 1_000_000;
@@ -104,32 +107,119 @@ fn measure(what: &str, events: usize, mut run: impl FnMut() -> Report) -> Report
     report
 }
 
-fn main() {
-    let candles = candles();
-    let exposure = Decimal::new(9, 1).unwrap();
-    let short = Decimal::new(-9, 1).unwrap();
-    let cross = || SmaCross::new(10, 30, exposure, short);
-    let run = || Backtest::new(terms()).unwrap();
-    let report = measure("candles, Rust strategy", CANDLES, || {
-        run().candles(MINUTE_NS, candles.iter().copied(), &mut cross()).unwrap()
-    });
-    let mut making = cross();
+/// A line of /proc/self/status in MB.
+fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+fn run() -> Backtest {
+    Backtest::new(terms()).unwrap()
+}
+
+fn cross(fast: usize, slow: usize) -> SmaCross {
+    SmaCross::new(fast, slow, Decimal::new(9, 1).unwrap(), Decimal::new(-9, 1).unwrap())
+}
+
+fn one(candles: &[Candle]) -> Report {
+    measure("candles, Rust strategy", CANDLES, || {
+        run().candles(MINUTE_NS, candles.iter().copied(), &mut cross(10, 30)).unwrap()
+    })
+}
+
+/// The same strategy in three forms, and how often its averages are equal.
+fn forms(candles: &[Candle]) {
+    let report = one(candles);
+    let mut making = cross(10, 30);
     let targets: Vec<_> = candles.iter().map(|candle| making.target(candle.close)).collect();
     let vector = measure("candles, targets computed before", CANDLES, || {
         run().candles(MINUTE_NS, candles.iter().copied(), &mut Targets::new(&targets)).unwrap()
     });
-    assert!(vector == report, "the two forms of one strategy give the same");
+    assert!(vector == report, "the forms of one strategy give the same");
+    let series = Series::new(MINUTE_NS, candles).unwrap();
+    let fast = measure("candles, orders computed in the run, the vector form", CANDLES, || {
+        run().changes(&series, &cross(10, 30).changes(&series)).unwrap()
+    });
+    assert!(fast == report, "the forms of one strategy give the same");
+    let mut compared = cross(10, 30);
+    let ties =
+        candles.iter().filter(|candle| compared.compare(candle.close) == Some(std::cmp::Ordering::Equal)).count();
+    println!("ties of the averages of 10 and 30: {ties} on {CANDLES} candles");
+}
+
+fn ticks(candles: &[Candle]) {
     let ticks: Vec<_> = candles
         .iter()
         .map(|candle| Tick { time_ns: candle.open_time_ns, price: candle.open, size: candle.volume })
         .collect();
     measure("ticks, an order every 1 000", CANDLES, || run().ticks(ticks.iter().copied(), &mut Every(0)).unwrap());
-    let fixed = measure("candles, Rust strategy, always 1 long or short", CANDLES, || {
-        run().candles(MINUTE_NS, candles.iter().copied(), &mut Fixed(cross(), None)).unwrap()
-    });
-    if let Some(path) = std::env::args().skip_while(|argument| argument != "--write").nth(1) {
-        write(&path, &candles, &fixed);
+}
+
+/// 40 fast by 25 slow periods, as the peer has them.
+fn sweep(candles: &[Candle]) {
+    let grid: Vec<(usize, usize)> = (2..42).flat_map(|fast| (0..25).map(move |step| (fast, 45 + 5 * step))).collect();
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    for (count, threads) in [(100_000, NonZeroUsize::MIN), (100_000, cores), (CANDLES, cores)] {
+        let begin = Instant::now();
+        let series = Series::new(MINUTE_NS, &candles[..count]).unwrap();
+        let scores = sweep_on(threads, &grid, |(fast, slow)| {
+            let report = run().changes(&series, &cross(*fast, *slow).changes(&series))?;
+            Ok::<_, trading::backtest::BacktestError>(Some(report.statistics.total_return))
+        });
+        #[allow(clippy::cast_precision_loss, reason = "for looking at")]
+        let rate = (count * grid.len()) as f64 / begin.elapsed().as_secs_f64() / 1e6;
+        let best = scores.unwrap().into_iter().flatten().fold(f64::MIN, f64::max);
+        println!(
+            "sweep of {}, {count} candles, {threads} threads: {rate:.1} M candle-combinations/s, best return {best:.6}",
+            grid.len()
+        );
     }
+}
+
+/// A thousand runs in one process, every tenth of them event-driven.
+fn runs(candles: &[Candle]) {
+    let candles = &candles[..100_000];
+    let series = Series::new(MINUTE_NS, candles).unwrap();
+    let mut after_ten = 0;
+    for at in 0..1000 {
+        let (fast, slow) = (5 + at % 20, 30 + at % 50);
+        let report = if at % 10 == 0 {
+            run().candles(MINUTE_NS, candles.iter().copied(), &mut cross(fast, slow)).unwrap()
+        } else {
+            run().changes(&series, &cross(fast, slow).changes(&series)).unwrap()
+        };
+        assert!(report.events == 100_000);
+        drop(report);
+        if at == 9 {
+            after_ten = memory("VmRSS");
+        }
+    }
+    println!("1 000 runs: RSS {after_ten} MB after 10, {} MB after 1 000", memory("VmRSS"));
+}
+
+fn main() {
+    let candles = candles();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let all = ["forms", "ticks", "sweep", "runs"].map(String::from).to_vec();
+    let mut parts = if arguments.is_empty() { all } else { arguments }.into_iter();
+    while let Some(part) = parts.next() {
+        match part.as_str() {
+            "one" => drop(one(&candles)),
+            "forms" => forms(&candles),
+            "ticks" => ticks(&candles),
+            "sweep" => sweep(&candles),
+            "runs" => runs(&candles),
+            "write" => {
+                let fixed = measure("candles, Rust strategy, always 1 long or short", CANDLES, || {
+                    run().candles(MINUTE_NS, candles.iter().copied(), &mut Fixed(cross(10, 30), None)).unwrap()
+                });
+                write(&parts.next().unwrap(), &candles, &fixed);
+            }
+            other => panic!("no part {other}"),
+        }
+    }
+    println!("peak {} MB", memory("VmHWM"));
 }
 
 fn write(path: &str, candles: &[Candle], report: &Report) {
@@ -144,4 +234,9 @@ fn write(path: &str, candles: &[Candle], report: &Report) {
         writeln!(text, "{},{},{:?},{},{},{},{}", row.0, row.1, row.2, row.3, row.4, row.5, row.6).unwrap();
     }
     std::fs::write(format!("{path}.trips"), text).unwrap();
+    let mut text = String::from("time_ns,direction,size,price\n");
+    for fill in &report.fills {
+        writeln!(text, "{},{:?},{},{}", fill.time_ns, fill.direction, fill.size, fill.price).unwrap();
+    }
+    std::fs::write(format!("{path}.fills"), text).unwrap();
 }

@@ -1,14 +1,14 @@
 //! Average true range.
 
+use crate::Bar;
 use crate::wilder::WilderAverage;
-use proto::market::Candle;
 
 /// Wilder's average of the true range: the greatest of high - low, |high - previous close| and |low - previous close|
 /// (J. Welles Wilder, *New Concepts in Technical Trading Systems*, 1978, sec. III). The first candle has no previous close;
 /// its true range is high - low. Warm-up: `None` until `n` candles were seen.
 #[derive(Debug, Clone)]
 pub struct Atr {
-    previous_close: Option<f64>,
+    range: TrueRange,
     average: WilderAverage,
 }
 
@@ -16,20 +16,32 @@ impl Atr {
     /// An average of `period` ranges, at least 1.
     #[must_use]
     pub fn new(period: usize) -> Self {
-        Self { previous_close: None, average: WilderAverage::new(period) }
+        Self { range: TrueRange::default(), average: WilderAverage::new(period) }
     }
 
-    /// Adds a candle.
-    pub fn update(&mut self, candle: &Candle) -> Option<f64> {
-        self.add(candle.high.to_f64(), candle.low.to_f64(), candle.close.to_f64())
+    /// Adds a bar.
+    pub fn update(&mut self, bar: &Bar) -> Option<f64> {
+        self.add(bar.high.to_f64(), bar.low.to_f64(), bar.close.to_f64())
     }
 
     fn add(&mut self, high: f64, low: f64, close: f64) -> Option<f64> {
-        let range = match self.previous_close.replace(close) {
+        let range = self.range.next(high, low, close);
+        self.average.update(range)
+    }
+}
+
+/// How far the price went since the close before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrueRange {
+    previous_close: Option<f64>,
+}
+
+impl TrueRange {
+    pub(crate) fn next(&mut self, high: f64, low: f64, close: f64) -> f64 {
+        match self.previous_close.replace(close) {
             Some(previous) => (high - low).max((high - previous).abs()).max((low - previous).abs()),
             None => high - low,
-        };
-        self.average.update(range)
+        }
     }
 }
 

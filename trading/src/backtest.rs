@@ -2,7 +2,7 @@
 //!
 //! Event-driven and exact: money, sizes and prices are decimals, and the same input gives the same result to the last digit.
 //! Reading order: [`Order`] (what a strategy may ask for), `market` (which prices a candle or a tick passes), `account`,
-//! [`Backtest`] (the loop), [`Report`]; then what judges a strategy: [`look_ahead()`], [`monte_carlo()`], [`walk_forward()`].
+//! [`Backtest`] (the loop), [`Report`]; [`Series`] (the fast way for decisions made beforehand, [`sweep_on`]); then what judges a strategy: [`look_ahead()`], [`monte_carlo()`], [`walk_forward()`].
 //!
 //! **No look-ahead by construction.** A strategy sees a candle when it is closed, and an order decided then can be filled by
 //! the next candle at the earliest; one decided on a tick, by the next tick. [`Terms::latency_ns`] makes it later. A
@@ -22,17 +22,21 @@
 //! | stop-limit | after the stop was reached, as a limit order from there on | the rules of a limit order |
 
 mod account;
+pub mod document;
 mod engine;
 mod look_ahead;
 mod market;
 mod monte_carlo;
 mod order;
+pub mod page;
 mod report;
 mod sma_cross;
 mod statistics;
+mod sweep;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod vector;
 mod walk_forward;
 
 pub use account::{Fill, Liquidity, RoundTrip};
@@ -43,7 +47,9 @@ pub use monte_carlo::{MONTE_CARLO_DRAWS, MONTE_CARLO_RUNS, MonteCarloError, Outc
 pub use order::{Direction, OpenOrder, Order, OrderId, Refusal};
 pub use report::{Report, Statistics};
 pub use sma_cross::SmaCross;
+pub use sweep::sweep_on;
 pub use targets::Targets;
+pub use vector::{Change, Series};
 pub use walk_forward::{Step, sweep, walk_forward};
 
 use proto::Decimal;

@@ -4,14 +4,14 @@ use crate::moments::SlidingMoments;
 use crate::sma::Sma;
 use proto::Decimal;
 
-/// What [`Bollinger`] shows.
+/// What [`Bollinger`], [`Keltner`](crate::Keltner) and [`Donchian`](crate::Donchian) show.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bands {
-    /// The simple average.
+    /// The average, or the middle of the channel.
     pub middle: f64,
-    /// Middle plus `k` deviations.
+    /// The upper band.
     pub upper: f64,
-    /// Middle minus `k` deviations.
+    /// The lower band.
     pub lower: f64,
 }
 

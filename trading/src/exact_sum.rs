@@ -25,11 +25,53 @@ impl ExactSum {
         self.low -= value.units() & LOW_MASK;
     }
 
+    /// Adds `count` times a value.
+    pub(crate) fn add_times(&mut self, value: Decimal, count: i128) {
+        self.high += (value.units() >> LOW_BITS) * count;
+        self.low += (value.units() & LOW_MASK) * count;
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { high: self.high + other.high, low: self.low + other.low }
+    }
+
+    pub(crate) fn times(self, count: i128) -> Self {
+        Self { high: self.high * count, low: self.low * count }
+    }
+
+    pub(crate) fn is_zero(self) -> bool {
+        let (high, low) = self.words();
+        high == 0 && low == 0
+    }
+
+    /// Which of two sums is greater.
+    pub(crate) fn compare(self, other: Self) -> std::cmp::Ordering {
+        self.words().cmp(&other.words())
+    }
+
+    /// The low word between 0 and 2^64.
+    const fn words(self) -> (i128, i128) {
+        (self.high + (self.low >> LOW_BITS), self.low & LOW_MASK)
+    }
+
+    /// The nearest float while the sum is below 2^127 units, one of the two nearest beyond.
+    #[allow(clippy::cast_precision_loss, reason = "the one intended rounding")]
+    pub(crate) fn to_f64(self) -> f64 {
+        let (high, low) = self.words();
+        let units = if i64::try_from(high).is_ok() {
+            ((high << LOW_BITS) | low) as f64
+        } else {
+            // So large that the low word does not cancel it.
+            high as f64 * 2f64.powi(64) + low as f64
+        };
+        units / UNITS
+    }
+
     /// The sum divided by `count`, cut at 10^-18 and rounded once to a float.
     #[allow(clippy::cast_precision_loss, reason = "the one intended rounding")]
     pub(crate) fn mean(self, count: usize) -> f64 {
         let count = count.max(1) as i128;
-        let (high, low) = (self.high + (self.low >> LOW_BITS), self.low & LOW_MASK);
+        let (high, low) = self.words();
         // Long division by words: the quotient is a mean of decimals and fits, the sum may not.
         let rest = (high.rem_euclid(count) << LOW_BITS) | low;
         let units = (high.div_euclid(count) << LOW_BITS) + rest / count;
@@ -58,6 +100,26 @@ mod tests {
             }
             assert_eq!(sum.mean(1000).to_bits(), 0f64.to_bits());
         }
+    }
+
+    #[test]
+    fn products_of_sums_compare_and_round_as_integers_do() {
+        for (value, count) in [(3i128, 1000i128), (-3, 1000), (MAX, 1), (-MAX, 1), (1 << 64, 7), (-(1 << 64) - 1, 7)] {
+            let mut sum = ExactSum::default();
+            sum.add_times(Decimal::from_units(value).unwrap(), count);
+            let product = value.checked_mul(count).unwrap();
+            #[allow(clippy::cast_precision_loss)]
+            let expected = product as f64 / UNITS;
+            assert_eq!(sum.to_f64().to_bits(), expected.to_bits(), "{value} {count}");
+            let other = sum.times(2).plus(sum.times(-1));
+            assert_eq!(other.compare(sum), std::cmp::Ordering::Equal);
+            assert_eq!(sum.times(2).compare(sum), product.cmp(&0));
+            assert!(sum.plus(sum.times(-1)).is_zero());
+        }
+        let mut far = ExactSum::default();
+        far.add_times(Decimal::from_units(MAX).unwrap(), 1_000_000);
+        assert!((far.to_f64() / 1e26 - 1.0).abs() < 1e-15);
+        assert!((far.times(-1).to_f64() / -1e26 - 1.0).abs() < 1e-15);
     }
 
     proptest! {

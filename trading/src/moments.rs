@@ -1,10 +1,10 @@
 //! Mean and squared deviations of a sliding window, without cancellation.
 
-use std::collections::VecDeque;
+use crate::sliding::{Sliding, Total};
 
 /// Count, mean and sum of squared deviations from the mean; merged by Chan, Golub, LeVeque, "Updating Formulae and a
 /// Pairwise Algorithm for Computing Sample Variances" (1979).
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Moments {
     count: f64,
     mean: f64,
@@ -15,12 +15,11 @@ impl Moments {
     const fn of(value: f64) -> Self {
         Self { count: 1.0, mean: value, squares: 0.0 }
     }
+}
 
+impl Total for Moments {
     fn merge(self, other: Self) -> Self {
         let count = self.count + other.count;
-        if count <= 0.0 {
-            return self;
-        }
         let delta = other.mean - self.mean;
         let share = other.count / count;
         Self {
@@ -31,56 +30,22 @@ impl Moments {
     }
 }
 
-/// Moments of the last `length` values. Two stacks: values enter at the back, whose total is kept; when the front is used
-/// up the back is turned over into suffix totals. Values are only ever merged, never subtracted, so a flat window has
-/// exactly zero deviation whatever came before it, and an update costs O(1) amortised.
+/// Moments of the last `length` values.
 #[derive(Debug, Clone)]
-pub(crate) struct SlidingMoments {
-    length: usize,
-    /// Totals of the suffixes of the older part: the last one covers its newest value only.
-    front: Vec<Moments>,
-    back: VecDeque<f64>,
-    back_total: Moments,
-}
+pub(crate) struct SlidingMoments(Sliding<Moments>);
 
 impl SlidingMoments {
     pub(crate) fn new(length: usize) -> Self {
-        Self {
-            length,
-            front: Vec::with_capacity(length),
-            back: VecDeque::with_capacity(length),
-            back_total: Moments::default(),
-        }
+        Self(Sliding::new(length))
     }
 
     pub(crate) fn push(&mut self, value: f64) {
-        if self.front.len() + self.back.len() == self.length {
-            self.drop_oldest();
-        }
-        self.back.push_back(value);
-        self.back_total = self.back_total.merge(Moments::of(value));
-    }
-
-    fn drop_oldest(&mut self) {
-        if self.front.is_empty() {
-            let mut total = Moments::default();
-            while let Some(value) = self.back.pop_back() {
-                total = Moments::of(value).merge(total);
-                self.front.push(total);
-            }
-            self.back_total = Moments::default();
-        }
-        self.front.pop();
+        self.0.push(Moments::of(value));
     }
 
     /// Population standard deviation; `None` until the window is full.
     pub(crate) fn deviation(&self) -> Option<f64> {
-        if self.front.len() + self.back.len() < self.length {
-            return None;
-        }
-        let older = self.front.last().copied().unwrap_or_default();
-        let all = older.merge(self.back_total);
-        Some((all.squares / all.count).sqrt())
+        self.0.total().map(|all| (all.squares / all.count).sqrt())
     }
 }
 

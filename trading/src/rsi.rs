@@ -25,7 +25,8 @@ impl Rsi {
         let (gain, loss) = (self.gains.update(change.max(0.0)), self.losses.update((-change).max(0.0)));
         let (gain, loss) = (gain?, loss?);
         let moved = gain + loss;
-        Some(if moved > 0.0 { 100.0 * gain / moved } else { 50.0 })
+        // Divided first: without a loss this is exactly 100.
+        Some(if moved > 0.0 { 100.0 * (gain / moved) } else { 50.0 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Volume-weighted average price of the session.
 
+use crate::Bar;
 use proto::Interval;
-use proto::market::Candle;
 
 /// Turnover divided by volume since the start of the UTC day (S. Berkowitz, D. Logue, E. Noser, "The Total Cost of
 /// Transactions on the NYSE", 1988). Turnover is the candle's exact quote volume; where the venue does not send one it is
@@ -22,16 +22,16 @@ impl Vwap {
     }
 
     /// Adds a candle and returns the average of its day so far.
-    pub fn update(&mut self, candle: &Candle) -> Option<f64> {
-        let session = Interval::D1.open_time(candle.open_time_ns);
+    pub fn update(&mut self, bar: &Bar) -> Option<f64> {
+        let session = Interval::D1.open_time(bar.open_time_ns);
         if session != self.session {
             *self = Self { session, turnover: 0.0, volume: 0.0 };
         }
-        let volume = candle.volume.to_f64();
-        self.turnover += if candle.quote_volume.is_positive() {
-            candle.quote_volume.to_f64()
+        let volume = bar.volume.to_f64();
+        self.turnover += if bar.quote_volume.is_positive() {
+            bar.quote_volume.to_f64()
         } else {
-            (candle.high.to_f64() + candle.low.to_f64() + candle.close.to_f64()) / 3.0 * volume
+            (bar.high.to_f64() + bar.low.to_f64() + bar.close.to_f64()) / 3.0 * volume
         };
         self.volume += volume;
         (self.volume > 0.0).then(|| self.turnover / self.volume)
@@ -45,23 +45,15 @@ mod tests {
 
     const DAY: u64 = Interval::D1.nanos();
 
-    fn candle(open_time_ns: u64, (high, low, close): (i64, i64, i64), volume: i64, quote_volume: i64) -> Candle {
+    fn candle(open_time_ns: u64, (high, low, close): (i64, i64, i64), volume: i64, quote_volume: i64) -> Bar {
         let number = Decimal::from_int;
-        Candle {
-            venue: "SIM".parse().unwrap(),
-            symbol: "BTC/USDT".parse().unwrap(),
-            interval: Interval::M1,
+        Bar {
             open_time_ns,
-            open: number(close),
             high: number(high),
             low: number(low),
             close: number(close),
             volume: number(volume),
             quote_volume: number(quote_volume),
-            trades: 1,
-            revision: 0,
-            closed: true,
-            repaired: false,
         }
     }
 

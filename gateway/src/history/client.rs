@@ -2,7 +2,7 @@
 
 use crate::config::HistoryConfig;
 use crate::error::wire_code_name;
-use crate::history::{Book, Decision, Outcome, Step, series_of};
+use crate::history::{Book, Decision, Outcome, Reason, Step, series_of};
 use crate::live::hub::count;
 use crate::metrics::{HistoryMetrics, HistoryResult};
 use crate::series::SeriesKey;
@@ -10,7 +10,10 @@ use crate::series::cache::Memory;
 use crate::series::gaps::RangeSet;
 use bytes::Bytes;
 use proto::wire::{self, HistoryReadyNotification, RequestAck};
-use proto::{ClientId, Frame, FrameHeader, HistoryRange, HistoryRequest, Kind, RequestId, Topic, TopicPrefix};
+use proto::{
+    ClientId, Frame, FrameHeader, HistoryRange, HistoryRequest, Interval, Kind, RequestId, Symbol, Topic, TopicPrefix,
+    Venue,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -62,31 +65,50 @@ impl HistoryDesk {
 
     /// Asks for a range, if that was not done yet, and waits a while for it.
     pub(crate) async fn fetch(&self, range: &HistoryRange) -> Fetched {
-        let Some(mut outcome) = self.decide(range) else { return Fetched::Unavailable };
+        let Ok(mut outcome) = self.decide(range) else { return Fetched::Unavailable };
         let ended = timeout(self.config.wait, outcome.wait_for(|outcome| *outcome != Outcome::Open)).await;
         match ended {
-            Ok(Ok(outcome)) if *outcome == Outcome::Done => Fetched::Done,
+            Ok(Ok(outcome)) if matches!(*outcome, Outcome::Done | Outcome::Partial(_)) => Fetched::Done,
             Ok(_) => Fetched::Unavailable,
             Err(_) => Fetched::Pending,
         }
     }
 
-    fn decide(&self, range: &HistoryRange) -> Option<tokio::sync::watch::Receiver<Outcome>> {
+    /// Asks for a range, if that was not done yet, and waits until it is over one way or the other: never
+    /// [`Outcome::Open`]. The limits of the book bound the wait.
+    pub(crate) async fn obtain(&self, range: &HistoryRange) -> Outcome {
+        let mut outcome = match self.decide(range) {
+            Ok(outcome) => outcome,
+            Err(reason) => return Outcome::Refused(reason),
+        };
+        match outcome.wait_for(|outcome| *outcome != Outcome::Open).await {
+            Ok(outcome) => *outcome,
+            // The book is gone, and with it the gateway.
+            Err(_) => Outcome::Refused(Reason { result: HistoryResult::ReadyTimeout, code: None }),
+        }
+    }
+
+    /// Ranges of a market that need no request; trades without `interval`.
+    pub(crate) fn complete_of(&self, venue: &Venue, symbol: &Symbol, interval: Option<Interval>) -> RangeSet {
+        self.book().complete_of(&(venue.clone(), symbol.clone(), interval))
+    }
+
+    fn decide(&self, range: &HistoryRange) -> Result<tokio::sync::watch::Receiver<Outcome>, Reason> {
         let id = RequestId::from_bits(ulid::Ulid::generate().0);
         let mut book = self.book();
         match book.ask(range, id, Instant::now()) {
-            Decision::Refused => None,
+            Decision::Refused(reason) => Err(reason),
             Decision::Join(outcome) => {
                 self.metrics.coalesced.inc();
-                Some(outcome)
+                Ok(outcome)
             }
             Decision::Submit(id, outcome) => {
                 if self.submissions.try_send((id, range.clone())).is_err() {
                     book.abandon(id);
-                    return None;
+                    return Err(Reason { result: HistoryResult::OverQuota, code: None });
                 }
                 self.metrics.in_flight.set(count(book.in_flight()));
-                Some(outcome)
+                Ok(outcome)
             }
         }
     }

@@ -41,8 +41,9 @@ pub(crate) struct IndicatorBody {
     indicator: &'static str,
     /// Its parameters, e.g. `12,26,9`.
     params: String,
-    /// Values by the name of the output: `sma`, `ema`, `rsi`, `vwap`, `atr`; `macd`, `signal`, `histogram`; `middle`, `upper`,
-    /// `lower`. One for each candle of the page; the last one may still be open.
+    /// Values by the name of the output: the indicator's own name, or `macd`, `signal`, `histogram` (macd); `middle`, `upper`,
+    /// `lower` (bollinger, keltner, donchian); `k`, `d` (stochastic, stoch_rsi); `adx`, `plus_di`, `minus_di` (adx); `up`,
+    /// `down`, `oscillator` (aroon). One for each candle of the page; the last one may still be open.
     #[schema(value_type = BTreeMap<String, Vec<PointView>>)]
     outputs: BTreeMap<&'static str, Vec<PointView>>,
 }
@@ -53,16 +54,16 @@ fn refused(error: SpecError) -> ApiError {
 
 /// An indicator, computed by the platform.
 ///
-/// Candles before the page warm it up, so values do not depend on where a page starts. Definitions: the documentation of
-/// the crate `trading`.
+/// Candles before the page warm it up, so values do not depend on where a page starts; only `obv` and `ad` sum from there, so
+/// their level is arbitrary. Definitions: `docs/indicators.md`.
 #[utoipa::path(
     get, path = "/api/v1/indicators", tag = "market",
     params(
         ("venue" = String, Query, description = "Venue, e.g. `SIM`"),
         ("symbol" = String, Query, description = "Canonical symbol, e.g. `BTC/USDT`"),
         ("interval" = String, Query, description = "As for candles"),
-        ("indicator" = String, Query, description = "`sma ema rsi macd bollinger vwap atr`"),
-        ("params" = Option<String>, Query, description = "Separated by commas; usually `20` (sma, ema), `14` (rsi, atr), `12,26,9` (macd), `20,2` (bollinger), none (vwap)"),
+        ("indicator" = String, Query, description = "`sma ema wma dema tema hma kama vwap psar bollinger keltner donchian rsi macd stochastic stoch_rsi williams_r cci momentum roc adx aroon atr stddev linreg_slope obv ad cmf mfi`"),
+        ("params" = Option<String>, Query, description = "Separated by commas, e.g. `12,26,9` (macd), `20,2` (bollinger); without them the usual ones of the indicator; none for vwap, obv and ad"),
         ("from" = Option<String>, Query, description = "As for candles"),
         ("to" = Option<String>, Query, description = "As for candles"),
         ("limit" = Option<usize>, Query, description = "1 to 5000, usually 500"),

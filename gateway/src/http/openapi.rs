@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: the description of the API, made from the handlers.
 
-use crate::http::{candles, health, indicators, instruments, venues};
+use crate::http::{candles, health, history, indicators, instruments, venues};
 use axum::http::header;
 use axum::response::IntoResponse;
 use std::sync::LazyLock;
@@ -15,8 +15,15 @@ use utoipa::OpenApi;
             {\"error\":{\"code\",\"field\",\"message\",\"retryable\"}}.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    paths(health::get, venues::get, instruments::get, candles::get, indicators::get),
-    tags((name = "platform", description = "The platform itself"), (name = "market", description = "Market data"))
+    paths(
+        health::get, venues::get, instruments::get, candles::get, indicators::get, history::candles, history::ticks,
+        history::requests::post, history::requests::get
+    ),
+    tags(
+        (name = "platform", description = "The platform itself"),
+        (name = "market", description = "Market data"),
+        (name = "history", description = "Whole series for backtests (docs/protocol/11-history-http.md)")
+    )
 )]
 struct ApiDoc;
 
@@ -29,27 +36,30 @@ pub(crate) async fn get() -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::router::API_ROUTES;
+    use crate::http::router::{API_ROUTES, STREAM_ROUTES};
     use std::collections::BTreeSet;
 
     #[test]
     fn the_documented_paths_are_those_of_the_router() {
         let document = ApiDoc::openapi();
         let documented: BTreeSet<&str> = document.paths.paths.keys().map(String::as_str).collect();
-        let routed: BTreeSet<&str> = API_ROUTES.iter().map(|(path, _)| *path).collect();
+        let routed: BTreeSet<&str> = API_ROUTES.iter().chain(&STREAM_ROUTES).map(|(path, _)| *path).collect();
         assert_eq!(documented, routed);
-        assert!(document.paths.paths.values().all(|item| item.get.is_some()));
+        assert!(document.paths.paths.values().all(|item| item.get.is_some() || item.post.is_some()));
     }
 
     #[test]
     fn the_documented_parameters_are_those_that_are_read() {
         let document = ApiDoc::openapi();
-        let read: [(&str, &[&str]); 5] = [
+        let read: [(&str, &[&str]); 8] = [
             ("/api/v1/health", &[]),
             ("/api/v1/venues", &[]),
             ("/api/v1/instruments", instruments::PARAMS),
             ("/api/v1/candles", candles::PARAMS),
             ("/api/v1/indicators", indicators::PARAMS),
+            ("/api/v1/history/candles", history::CANDLE_PARAMS),
+            ("/api/v1/history/ticks", history::TICK_PARAMS),
+            ("/api/v1/history/requests/{id}", &["id"]),
         ];
         for (path, read) in read {
             let operation = document.paths.paths[path].get.as_ref().unwrap();

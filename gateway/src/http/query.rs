@@ -16,6 +16,11 @@ pub(crate) struct Params {
     values: Vec<(&'static str, String)>,
 }
 
+/// The error of a text that is no time.
+pub(crate) fn bad_time(field: &'static str) -> ApiError {
+    bad(field, "must be RFC 3339 (2024-08-08T23:54:00Z) or milliseconds since 1970, up to 2262")
+}
+
 fn bad(field: &'static str, rule: &str) -> ApiError {
     ApiError::field(field, format!("{field}: {rule}"))
 }
@@ -76,7 +81,7 @@ impl Params {
         let Some(text) = self.text(name) else { return Ok(None) };
         match rfc3339::parse(text) {
             Some(time) => Ok(Some(time)),
-            None => Err(bad(name, "must be RFC 3339 (2024-08-08T23:54:00Z) or milliseconds since 1970, up to 2262")),
+            None => Err(bad_time(name)),
         }
     }
 
@@ -100,19 +105,37 @@ impl Params {
         self.text("venue").map(parse).transpose()
     }
 
-    /// `venue`, `symbol` and `interval`, all required.
-    pub(crate) fn series(&self) -> Result<SeriesKey, ApiError> {
+    /// `from` and `to`, both required, in order.
+    pub(crate) fn whole_range(&self) -> Result<(u64, u64), ApiError> {
+        self.required("from")?;
+        self.required("to")?;
+        match self.range()? {
+            (Some(from), Some(to)) => Ok((from, to)),
+            _ => Err(bad("from", "missing")),
+        }
+    }
+
+    /// `venue` and `symbol`, both required.
+    pub(crate) fn market(&self) -> Result<(Venue, Symbol), ApiError> {
         self.required("venue")?;
         let venue = self.venue()?.ok_or_else(|| bad("venue", "missing"))?;
-        let symbol: Symbol = self
+        let symbol = self
             .required("symbol")?
             .parse()
             .map_err(|error: proto::IdError| ApiError::field("symbol", error.to_string()))?;
-        let interval: Interval = self
-            .required("interval")?
-            .parse()
-            .map_err(|error: proto::IntervalError| ApiError::field("interval", error.to_string()))?;
-        Ok(SeriesKey { venue, symbol, interval })
+        Ok((venue, symbol))
+    }
+
+    /// `interval`, required.
+    pub(crate) fn interval(&self) -> Result<Interval, ApiError> {
+        let parsed = self.required("interval")?.parse();
+        parsed.map_err(|error: proto::IntervalError| ApiError::field("interval", error.to_string()))
+    }
+
+    /// `venue`, `symbol` and `interval`, all required.
+    pub(crate) fn series(&self) -> Result<SeriesKey, ApiError> {
+        let (venue, symbol) = self.market()?;
+        Ok(SeriesKey { venue, symbol, interval: self.interval()? })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use crate::error::{ApiError, Code};
 use crate::http::guard::{authority, host_is_ours};
-use crate::http::{App, assets, candles, health, indicators, instruments, openapi, venues, websocket};
+use crate::http::{App, assets, candles, health, history, indicators, instruments, openapi, venues, websocket};
 use crate::metrics::{Refusal, RequestLabels, Route, RouteLabel, Status};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 use tower_http::CompressionLevel;
@@ -17,17 +17,23 @@ use tower_http::compression::CompressionLayer;
 
 type MakeRoute = fn() -> MethodRouter<Arc<App>>;
 
-/// The API. The OpenAPI document describes exactly these.
-pub(crate) const API_ROUTES: [(&str, MakeRoute); 5] = [
+/// The API besides [`STREAM_ROUTES`]. The OpenAPI document describes exactly these and those.
+pub(crate) const API_ROUTES: [(&str, MakeRoute); 7] = [
     ("/api/v1/health", || get(health::get)),
     ("/api/v1/venues", || get(venues::get)),
     ("/api/v1/instruments", || get(instruments::get)),
     ("/api/v1/candles", || get(candles::get)),
     ("/api/v1/indicators", || get(indicators::get)),
+    ("/api/v1/history/requests", || post(history::requests::post)),
+    ("/api/v1/history/requests/{id}", || get(history::requests::get)),
 ];
 
-/// No request here has a body worth reading; this much is borne.
-const BODY_BYTES: u64 = 1 << 10;
+/// Answers that may take long and be large. They have limits of their own, and are not compressed.
+pub(crate) const STREAM_ROUTES: [(&str, MakeRoute); 2] =
+    [("/api/v1/history/candles", || get(history::candles)), ("/api/v1/history/ticks", || get(history::ticks))];
+
+/// No request here needs a larger body.
+const BODY_BYTES: usize = 1 << 10;
 
 /// The page runs its own scripts only and talks to us only. Styles may be inline: charts set them from scripts.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -48,7 +54,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let api = API_ROUTES
         .into_iter()
         .fold(Router::new(), |router, (path, make)| router.route(path, make().fallback(method_not_allowed)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), limit));
+    let streams = STREAM_ROUTES
+        .into_iter()
+        .fold(Router::new(), |router, (path, make)| router.route(path, make().fallback(method_not_allowed)));
     let openapi = get(openapi::get).fallback(method_not_allowed);
     // The fastest level: these answers are made anew each time, and most clients are near.
     let answers = api
@@ -59,6 +69,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/ws", any(websocket::get))
         .merge(answers)
+        .merge(streams)
         .merge(page)
         .layer(from_fn(refuse_body))
         .layer(from_fn_with_state(app.clone(), check_host))
@@ -68,7 +79,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn method_not_allowed() -> ApiError {
-    ApiError::new(Code::MethodNotAllowed, "only GET and HEAD are allowed here")
+    ApiError::new(Code::MethodNotAllowed, "this method is not allowed here; most routes take GET and HEAD")
 }
 
 async fn check_host(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -83,8 +94,8 @@ async fn check_host(State(app): State<Arc<App>>, request: Request, next: Next) -
 
 async fn refuse_body(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > BODY_BYTES) {
-        return ApiError::new(Code::PayloadTooLarge, "requests have no body here").into_response();
+    if length.is_some_and(|length: usize| length > BODY_BYTES) {
+        return ApiError::new(Code::PayloadTooLarge, "this body is too large").into_response();
     }
     next.run(request).await
 }
@@ -132,8 +143,10 @@ fn route_of(path: &str) -> Route {
         "/api/v1/instruments" => Route::Instruments,
         "/api/v1/candles" => Route::Candles,
         "/api/v1/indicators" => Route::Indicators,
+        "/api/v1/history/candles" | "/api/v1/history/ticks" => Route::History,
         "/openapi.json" => Route::Openapi,
         "/ws" => Route::Ws,
+        path if path.starts_with("/api/v1/history/requests") => Route::HistoryRequests,
         _ => Route::Page,
     }
 }

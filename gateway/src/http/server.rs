@@ -64,6 +64,17 @@ pub(crate) async fn serve(
     }
 }
 
+/// Ends the connection that a request came by, in the middle of its answer if need be. An extension of each request.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut(CancellationToken);
+
+impl Cut {
+    /// Ends it now; what was not sent is lost.
+    pub(crate) fn now(&self) {
+        self.0.cancel();
+    }
+}
+
 struct Connection {
     router: Router,
     header_timeout: Duration,
@@ -76,8 +87,12 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let service =
-            TowerToHyperService::new(self.router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+        let cut = Cut(CancellationToken::new());
+        let inserted = cut.clone();
+        let service = TowerToHyperService::new(self.router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(inserted.clone());
+            request.map(Body::new)
+        }));
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -85,12 +100,18 @@ impl Connection {
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let serve = async {
+            tokio::select! {
+                served = connection.as_mut() => served,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
+        };
+        let served = tokio::select! {
+            served = serve => served,
+            () = cut.0.cancelled() => Ok(()),
         };
         if let Err(error) = served {
             tracing::debug!(%error, "connection ended");

@@ -43,7 +43,9 @@ pub(crate) fn read(parts: &[Bytes]) -> Result<(Topic, FrameHeader, Event), Inbou
             Event::Snapshot(candles_of(&frame.message(Kind::OhlcBatch)?)?)
         }
         Topic::Candle(..) => Event::Candle(Candle::try_from(&frame.message::<wire::Candle>(Kind::Candle)?)?),
-        Topic::Response(_) | Topic::HistoryReady(_) => return Err(InboundError::OtherTopic),
+        Topic::Response(_) | Topic::HistoryReady(_) | Topic::UserEvent(..) | Topic::EventAck(_) => {
+            return Err(InboundError::OtherTopic);
+        }
     };
     if belongs(&topic, &event) { Ok((topic, frame.header, event)) } else { Err(InboundError::OtherTopic) }
 }

@@ -11,7 +11,7 @@ use zmtp::PeerKey;
 const SERIES: &str = "/api/v1/candles?venue=SIM&symbol=BTC/USDT&interval=60s&limit=10";
 
 /// Takes the next request as the relay does.
-async fn request(world: &World) -> (PeerKey, HistoryRequest) {
+pub(crate) async fn request(world: &World) -> (PeerKey, HistoryRequest) {
     let (peer, message) = soon("a request", world.router.recv()).await;
     assert_eq!(message[0], "SIM:");
     let frame = Frame::decode(&message[1]).unwrap();
@@ -19,7 +19,7 @@ async fn request(world: &World) -> (PeerKey, HistoryRequest) {
     (peer, HistoryRequest::try_from(&request).unwrap())
 }
 
-fn acknowledge(world: &World, peer: PeerKey, request: &HistoryRequest, status: AckStatus) {
+pub(crate) fn acknowledge(world: &World, peer: PeerKey, request: &HistoryRequest, status: AckStatus) {
     let id = request.request_id.to_string();
     let ack = RequestAck { request_id: id.clone(), status: status as i32, retry_after_ms: 20, ..Default::default() };
     let frame = FrameHeader::new(Kind::RequestAck, 1, 1, 0).encode(&ack).unwrap();
@@ -27,13 +27,13 @@ fn acknowledge(world: &World, peer: PeerKey, request: &HistoryRequest, status: A
 }
 
 /// Says that the rows are there, as the stream does.
-async fn notify(world: &World, request: &HistoryRequest, status: HistoryStatus) {
+pub(crate) async fn notify(world: &World, request: &HistoryRequest, status: HistoryStatus) {
     let request_id = request.request_id.to_string();
     let note = HistoryReadyNotification { request_id: request_id.clone(), status: status as i32, ..Default::default() };
     world.publish(&ready_topic(&request_id), Kind::HistoryReadyNotification, &note).await;
 }
 
-fn rows(request: &HistoryRequest) -> Vec<Candle> {
+pub(crate) fn rows(request: &HistoryRequest) -> Vec<Candle> {
     let minute = 60_000_000_000;
     (request.range.from_ns / minute..request.range.to_ns / minute).map(|n| candle(n, 42)).collect()
 }

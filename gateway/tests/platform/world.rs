@@ -59,7 +59,7 @@ pub(crate) struct World {
     pub(crate) shutdown: CancellationToken,
     pub(crate) server: JoinHandle<Result<(), gateway::GatewayError>>,
     sequences: Mutex<BTreeMap<String, u64>>,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl World {
@@ -88,6 +88,7 @@ impl World {
         let resources = Resources {
             log: log.clone(),
             store: Arc::new(lake.clone()),
+            lake: lake.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             clock: Clock::System,
@@ -106,7 +107,7 @@ impl World {
             shutdown,
             server,
             sequences: Mutex::default(),
-            _dir: dir,
+            dir,
         };
         until("readiness", || world.readiness.get()).await;
         until("the relay", || world.metric("gateway_live_upstream_connected") == 1).await;
@@ -196,9 +197,20 @@ impl World {
         self.log.append(topic.name(), vec![record]).await.unwrap();
     }
 
-    pub(crate) async fn store(&self, candles: &[Candle]) {
+    /// Appends candles; the snapshot that holds them.
+    pub(crate) async fn store(&self, candles: &[Candle]) -> i64 {
         let epoch = self.lake.claim_writer_epoch().await.unwrap();
-        self.lake.append_candles(candles, &SourceOffsets::default(), epoch).await.unwrap();
+        let info = self.lake.append_candles(candles, &SourceOffsets::default(), epoch).await.unwrap();
+        info.snapshot_id.unwrap()
+    }
+
+    /// `POST` of JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value, more: &[(&str, &str)]) -> Answer {
+        let (body, mut headers) = (body.to_string(), vec![("Host", "localhost"), ("Content-Type", "application/json")]);
+        let length = body.len().to_string();
+        headers.push(("Content-Length", &length));
+        headers.extend(more);
+        self.exchange("POST", path, &headers, &body).await
     }
 
     /// `GET` with the usual headers; the body must be JSON.
@@ -214,11 +226,24 @@ impl World {
     }
 
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.exchange(method, path, headers, "").await
+    }
+
+    /// Opens a request and returns the connection, with nothing read.
+    pub(crate) async fn open(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let text = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn exchange(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
+        text.push_str(body);
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
@@ -45,7 +46,7 @@ impl Source<'_> {
 /// If the file is missing, damaged or not of this table.
 pub(crate) fn rows<R: Row>(file: &FileRange, wanted: &Wanted, mut take: impl FnMut(R)) -> Result<()> {
     let source = Source { path: &file.path, bytes: file.bytes, rows: file.rows };
-    batches(source, Some(wanted), |batch| {
+    batches(source, Some(wanted), R::COLUMNS, |batch| {
         let columns = R::columns(batch).ok_or("a column is absent or of another type")?;
         for row in (0..batch.num_rows()).filter(|row| R::matches(&columns, *row, wanted)) {
             take(R::read(&columns, row, file.sequence).ok_or("a value is not valid")?);
@@ -60,7 +61,7 @@ pub(crate) fn rows<R: Row>(file: &FileRange, wanted: &Wanted, mut take: impl FnM
 /// If the file is missing, damaged or not of this table.
 pub(crate) fn whole<R: Whole>(path: &str, bytes: u64, rows: u64, mut take: impl FnMut(R)) -> Result<()> {
     let mut names = R::Names::default();
-    batches(Source { path, bytes, rows }, None, |batch| {
+    batches(Source { path, bytes, rows }, None, R::Row::COLUMNS, |batch| {
         let columns = R::Row::columns(batch).ok_or("a column is absent or of another type")?;
         for row in 0..batch.num_rows() {
             take(R::whole(&columns, row, &mut names).ok_or("a value is not valid")?);
@@ -69,19 +70,20 @@ pub(crate) fn whole<R: Whole>(path: &str, bytes: u64, rows: u64, mut take: impl 
     })
 }
 
-/// Hands the batches of a file to `each`; without `wanted` all of them.
+/// Hands the batches of a file to `each`; without `wanted` all of them. Only `columns` are decoded.
 fn batches(
     source: Source<'_>,
     wanted: Option<&Wanted>,
+    columns: &[&str],
     each: impl FnMut(&RecordBatch) -> std::result::Result<(), &'static str>,
 ) -> Result<()> {
     let path = disk::local_path(source.path);
     let decode = || {
         if source.bytes <= WHOLE_BYTES {
             let bytes = Bytes::from(fs::read(&path).map_err(LakeError::io(&path))?);
-            return decode(bytes, source, wanted, each);
+            return decode(bytes, source, (wanted, columns), each);
         }
-        decode(File::open(&path).map_err(LakeError::io(&path))?, source, wanted, each)
+        decode(File::open(&path).map_err(LakeError::io(&path))?, source, (wanted, columns), each)
     };
     // The parquet crate panics on some damaged files; rows taken so far are thrown away with the error.
     let done = panic::catch_unwind(AssertUnwindSafe(decode));
@@ -91,7 +93,7 @@ fn batches(
 fn decode<C: ChunkReader + 'static>(
     reader: C,
     source: Source<'_>,
-    wanted: Option<&Wanted>,
+    (wanted, columns): (Option<&Wanted>, &[&str]),
     mut each: impl FnMut(&RecordBatch) -> std::result::Result<(), &'static str>,
 ) -> Result<()> {
     let fail = |error| LakeError::parquet(source.path)(error);
@@ -105,7 +107,10 @@ fn decode<C: ChunkReader + 'static>(
         return Err(source.damaged(format!("{stored} rows, but its manifest says {}", source.rows)));
     }
     let selected = wanted.map(|wanted| select(metadata.metadata(), wanted));
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, metadata).with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(metadata.parquet_schema(), columns.iter().copied());
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, metadata)
+        .with_batch_size(BATCH_ROWS)
+        .with_projection(mask);
     if let Some((groups, selection)) = selected {
         if groups.is_empty() {
             return Ok(());
@@ -215,6 +220,8 @@ fn page_may_hold(column: &str, index: &ColumnIndexMetaData, page: usize, wanted:
 /// A row type that can be read from batches of its table.
 pub(crate) trait Row: Sized {
     type Columns;
+    /// The columns that are decoded.
+    const COLUMNS: &'static [&'static str];
     fn columns(batch: &RecordBatch) -> Option<Self::Columns>;
     fn matches(columns: &Self::Columns, row: usize, wanted: &Wanted) -> bool;
     /// `None` if a value is not one that the platform writes.
@@ -262,15 +269,18 @@ impl Whole for proto::market::Tick {
     }
 }
 
-fn strings(batch: &RecordBatch, name: &str) -> Option<StringArray> {
+pub(crate) fn strings(batch: &RecordBatch, name: &str) -> Option<StringArray> {
     batch.column_by_name(name)?.as_string_opt::<i32>().filter(|a| a.null_count() == 0).cloned()
 }
 
-fn flags(batch: &RecordBatch, name: &str) -> Option<BooleanArray> {
+pub(crate) fn flags(batch: &RecordBatch, name: &str) -> Option<BooleanArray> {
     batch.column_by_name(name)?.as_boolean_opt().filter(|a| a.null_count() == 0).cloned()
 }
 
-fn numbers<T: arrow_array::ArrowPrimitiveType>(batch: &RecordBatch, name: &str) -> Option<PrimitiveArray<T>> {
+pub(crate) fn numbers<T: arrow_array::ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    name: &str,
+) -> Option<PrimitiveArray<T>> {
     batch.column_by_name(name)?.as_primitive_opt::<T>().filter(|a| a.null_count() == 0).cloned()
 }
 
@@ -299,7 +309,19 @@ pub(crate) struct CandleRow {
     pub(crate) repaired: bool,
 }
 
+/// What decides which row of an open time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CandleVersion {
+    pub(crate) revision: u32,
+    pub(crate) sequence: i64,
+    pub(crate) closed: bool,
+}
+
 impl CandleRow {
+    pub(crate) const fn version(&self) -> CandleVersion {
+        CandleVersion { revision: self.revision, sequence: self.sequence, closed: self.closed }
+    }
+
     pub(crate) fn candle(self, venue: &Venue, symbol: &Symbol) -> Option<proto::market::Candle> {
         let [open, high, low, close, volume, quote_volume] = self.prices;
         Some(proto::market::Candle {
@@ -336,6 +358,22 @@ pub(crate) struct CandleColumns {
 
 impl Row for CandleRow {
     type Columns = CandleColumns;
+    const COLUMNS: &'static [&'static str] = &[
+        "venue",
+        "symbol",
+        "interval_s",
+        "open_time",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "quote_volume",
+        "trades",
+        "revision",
+        "closed",
+        "repaired",
+    ];
 
     fn columns(batch: &RecordBatch) -> Option<CandleColumns> {
         Some(CandleColumns {
@@ -392,9 +430,9 @@ pub(crate) struct TickRow {
     pub(crate) trade_number: u64,
     pub(crate) trade_id: String,
     receive_us: i64,
-    price: Decimal,
-    size: Decimal,
-    side: Side,
+    pub(crate) price: Decimal,
+    pub(crate) size: Decimal,
+    pub(crate) side: Side,
     source: TickSource,
 }
 
@@ -430,6 +468,8 @@ pub(crate) struct TickColumns {
 
 impl Row for TickRow {
     type Columns = TickColumns;
+    const COLUMNS: &'static [&'static str] =
+        &["venue", "symbol", "trade_id", "event_time", "receive_time", "price", "size", "side", "source"];
 
     fn columns(batch: &RecordBatch) -> Option<TickColumns> {
         Some(TickColumns {

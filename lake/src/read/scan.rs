@@ -1,7 +1,7 @@
 //! Queries: day by day from the newest, file by file, until the answer is complete.
 
 use super::cache::Cache;
-use super::decode::{self, CandleRow, TickRow};
+use super::decode::{self, CandleRow, CandleVersion, TickRow};
 use super::plan::{self, FileRange, SnapshotFiles, Wanted};
 use crate::error::{LakeError, Result};
 use crate::fanout;
@@ -41,7 +41,7 @@ struct Candles(BTreeMap<i64, CandleRow>);
 
 /// The rule of docs/protocol/01-frames.md: a higher revision replaces a lower one; of equal revisions an open candle is
 /// replaced by any later one, and a closed one by none.
-fn replaces(new: &CandleRow, old: &CandleRow) -> bool {
+pub(crate) fn replaces(new: CandleVersion, old: CandleVersion) -> bool {
     match new.revision.cmp(&old.revision) {
         // Rows of one file come in the order in which they were written.
         Ordering::Equal if new.closed && old.closed => new.sequence < old.sequence,
@@ -60,7 +60,7 @@ impl Collected for Candles {
                 entry.insert(row);
             }
             Entry::Occupied(mut entry) => {
-                if replaces(&row, entry.get()) {
+                if replaces(row.version(), entry.get().version()) {
                     entry.insert(row);
                 }
             }

@@ -65,15 +65,15 @@ pub struct Backtest {
     pub(super) refused_count: u64,
     next_id: u64,
     /// Time at which the strategy decides.
-    now_ns: u64,
+    pub(super) now_ns: u64,
     /// Last price of the market.
-    price: Decimal,
+    pub(super) price: Decimal,
     /// What orders can still get from this candle or tick; `None` is all.
     budget: Option<Decimal>,
     /// How many fills the strategy knows.
-    told: usize,
+    pub(super) told: usize,
     /// Refusals that it does not know yet.
-    news: Vec<(OrderId, Refusal)>,
+    pub(super) news: Vec<(OrderId, Refusal)>,
     pub(super) events: u64,
     pub(super) track: Track,
     pub(super) ruined_ns: Option<u64>,
@@ -81,7 +81,7 @@ pub struct Backtest {
 
 /// What a strategy sees and may do.
 #[derive(Debug)]
-pub struct Desk<'a>(&'a mut Backtest);
+pub struct Desk<'a>(pub(super) &'a mut Backtest);
 
 impl Desk<'_> {
     /// Venue clock: the close of the candle, or the time of the tick.
@@ -193,20 +193,11 @@ impl Backtest {
             if self.events == 0 {
                 self.track.begin(candle.open_time_ns, candle.open);
             }
-            self.begin(candle.open_time_ns, candle.volume)?;
-            if !self.open.is_empty() && !candle.volume.is_zero() {
-                self.jump(candle.open_time_ns, candle.open)?;
-                let mut from = candle.open;
-                for to in candle.turns() {
-                    self.walk(candle.open_time_ns, from, to)?;
-                    from = to;
-                }
-            }
-            self.now_ns = candle.open_time_ns.saturating_add(interval_ns);
-            self.price = candle.close;
+            self.meet(interval_ns, &candle)?;
             self.tell(strategy);
             strategy.on_candle(&candle, &mut Desk(&mut self));
-            if self.end()? {
+            self.value()?;
+            if self.ruined_ns.is_some() {
                 break;
             }
         }
@@ -240,11 +231,28 @@ impl Backtest {
             (self.now_ns, self.price) = (tick.time_ns, tick.price);
             self.tell(strategy);
             strategy.on_tick(&tick, &mut Desk(&mut self));
-            if self.end()? {
+            self.value()?;
+            if self.ruined_ns.is_some() {
                 break;
             }
         }
         Ok(Report::new(self))
+    }
+
+    /// The open orders meet a candle, which then is over.
+    pub(super) fn meet(&mut self, interval_ns: u64, candle: &Candle) -> Result<(), BacktestError> {
+        self.begin(candle.open_time_ns, candle.volume)?;
+        if !self.open.is_empty() && !candle.volume.is_zero() {
+            self.jump(candle.open_time_ns, candle.open)?;
+            let mut from = candle.open;
+            for to in candle.turns() {
+                self.walk(candle.open_time_ns, from, to)?;
+                from = to;
+            }
+        }
+        self.now_ns = candle.open_time_ns.saturating_add(interval_ns);
+        self.price = candle.close;
+        Ok(())
     }
 
     /// A new candle or tick: cancellations that have arrived count, and its volume can be had.
@@ -271,15 +279,20 @@ impl Backtest {
         }
     }
 
-    /// Values the account; true if nothing is left of it.
-    fn end(&mut self) -> Result<bool, BacktestError> {
-        self.events += 1;
+    /// Values the account at the end of a candle or at a tick.
+    pub(super) fn value(&mut self) -> Result<(), BacktestError> {
         let equity = self.account.equity(self.price)?;
+        self.record(equity);
+        Ok(())
+    }
+
+    /// Writes down the value of the account; the run ends when nothing is left of it.
+    pub(super) fn record(&mut self, equity: Decimal) {
+        self.events += 1;
         self.track.add(self.now_ns, equity, self.price, !self.account.position.is_zero());
         if !equity.is_positive() {
             self.ruined_ns = Some(self.now_ns);
         }
-        Ok(self.ruined_ns.is_some())
     }
 
     fn is_active(&self, order: &OpenOrder, time_ns: u64) -> bool {

@@ -17,7 +17,9 @@ pub(super) struct Track {
     pub(super) equity: Decimal,
     peak: Decimal,
     peak_ns: u64,
-    /// Largest fall from a peak, as a fraction of it.
+    /// The lowest equity since the peak.
+    trough: Decimal,
+    /// Largest fall from a peak before this one, as a fraction of it.
     pub(super) max_drawdown: f64,
     longest_drawdown_ns: u64,
     pub(super) invested_ns: u64,
@@ -41,6 +43,7 @@ impl Track {
             equity: start,
             peak: start,
             peak_ns: 0,
+            trough: start,
             max_drawdown: 0.0,
             longest_drawdown_ns: 0,
             invested_ns: 0,
@@ -76,10 +79,10 @@ impl Track {
             if self.equity < self.peak {
                 self.longest_drawdown_ns = self.longest_drawdown_ns.max(time_ns - self.peak_ns);
             }
-            (self.peak, self.peak_ns) = (equity, time_ns);
+            self.end_fall();
+            (self.peak, self.peak_ns, self.trough) = (equity, time_ns, equity);
         } else {
-            let peak = self.peak.to_f64();
-            self.max_drawdown = self.max_drawdown.max((peak - equity.to_f64()) / peak);
+            self.trough = self.trough.min(equity);
         }
         (self.end_ns, self.equity, self.last_price) = (time_ns, equity, price);
         if self.count.is_multiple_of(self.stride) {
@@ -94,6 +97,36 @@ impl Track {
             self.curve.push((time_ns, equity));
         }
         self.count += 1;
+    }
+
+    /// How many events from now on have no point of the curve and may come in one [`Self::pass`].
+    pub(super) fn quiet(&self) -> usize {
+        let rest = self.count % self.stride;
+        usize::try_from(if rest == 0 { 0 } else { self.stride - rest }).unwrap_or(usize::MAX)
+    }
+
+    pub(super) const fn peak(&self) -> Decimal {
+        self.peak
+    }
+
+    /// `count` events, at most [`Self::quiet`], of one day, that all stay below the peak: time, equity and price of the last,
+    /// and the lowest equity.
+    pub(super) fn pass(&mut self, count: u64, last: (u64, Decimal, Decimal), lowest: Decimal, invested: bool) {
+        let (time_ns, equity, price) = last;
+        if invested {
+            self.invested_ns += time_ns - self.end_ns;
+        }
+        self.trough = self.trough.min(lowest);
+        (self.end_ns, self.equity, self.last_price) = (time_ns, equity, price);
+        self.count += count;
+    }
+
+    /// Counts the fall from the peak. The deepest one of a peak is that to its trough, so one division is enough.
+    fn end_fall(&mut self) {
+        if self.trough < self.peak {
+            let peak = self.peak.to_f64();
+            self.max_drawdown = self.max_drawdown.max((peak - self.trough.to_f64()) / peak);
+        }
     }
 
     fn end_day(&mut self) {
@@ -113,6 +146,7 @@ impl Track {
 
     /// Returns by day, the first and the last as far as they go, and the curve, its last point being the end.
     pub(super) fn finish(&mut self) -> (Vec<f64>, Vec<(u64, Decimal)>) {
+        self.end_fall();
         if self.count > 0 {
             self.end_day();
         }

@@ -1,5 +1,6 @@
 //! Every indicator against a naive O(n·k) implementation written from the definition, and the promises of the crate.
 
+use super::naive::naive;
 use super::*;
 use crate::{IndicatorKind, WarmUp};
 use proptest::prelude::*;
@@ -33,96 +34,22 @@ fn series(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Candle>> 
         .prop_map(|rows| (0u32..).zip(rows).map(|(index, (shape, volume))| candle(index, shape, volume)).collect())
 }
 
-fn closes(candles: &[Candle]) -> Vec<f64> {
-    candles.iter().map(|c| c.close.to_f64()).collect()
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The recursive average of a whole history from its first value: `seed`, then `step` for each further one.
-fn recursive(values: &[f64], n: usize, weight: f64) -> Option<f64> {
-    let seed = mean(values.get(..n)?);
-    Some(values[n..].iter().fold(seed, |average, value| weight * value + (1.0 - weight) * average))
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn ema(values: &[f64], n: usize) -> Option<f64> {
-    recursive(values, n, 2.0 / (n as f64 + 1.0))
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn wilder(values: &[f64], n: usize) -> Option<f64> {
-    recursive(values, n, 1.0 / n as f64)
-}
-
-/// What the definition says at the last candle of `history`, computed from scratch.
-fn naive(spec: &IndicatorSpec, history: &[Candle]) -> Vec<Option<f64>> {
-    let values = closes(history);
-    let last = |n: usize| values.len().checked_sub(n).map(|start| &values[start..]);
-    match *spec {
-        IndicatorSpec::Sma { period } => vec![last(period as usize).map(mean)],
-        IndicatorSpec::Ema { period } => vec![ema(&values, period as usize)],
-        IndicatorSpec::Rsi { period } => {
-            let changes: Vec<f64> = values.windows(2).map(|pair| pair[1] - pair[0]).collect();
-            let gains: Vec<f64> = changes.iter().map(|c| c.max(0.0)).collect();
-            let losses: Vec<f64> = changes.iter().map(|c| (-c).max(0.0)).collect();
-            let pair = wilder(&gains, period as usize).zip(wilder(&losses, period as usize));
-            vec![pair.map(|(gain, loss)| if gain + loss > 0.0 { 100.0 - 100.0 / (1.0 + gain / loss) } else { 50.0 })]
-        }
-        IndicatorSpec::Macd { fast, slow, signal } => {
-            let line = |end: usize| ema(&values[..end], fast as usize).zip(ema(&values[..end], slow as usize));
-            let lines: Vec<f64> = (0..=values.len()).filter_map(line).map(|(fast, slow)| fast - slow).collect();
-            let line = line(values.len()).map(|(fast, slow)| fast - slow);
-            let signal = ema(&lines, signal as usize);
-            vec![line, signal, line.zip(signal).map(|(line, signal)| line - signal)]
-        }
-        IndicatorSpec::Bollinger { period, multiplier } => match last(period as usize) {
-            None => vec![None; 3],
-            Some(window) => {
-                let middle = mean(window);
-                let squares: Vec<f64> = window.iter().map(|x| (x - middle) * (x - middle)).collect();
-                let width = multiplier.to_f64() * mean(&squares).sqrt();
-                vec![Some(middle), Some(middle + width), Some(middle - width)]
-            }
-        },
-        IndicatorSpec::Vwap => {
-            let day = |candle: &Candle| candle.open_time_ns / Interval::D1.nanos();
-            let today = history.last().map(day);
-            let session: Vec<&Candle> = history.iter().filter(|c| Some(day(c)) == today).collect();
-            let turnover: f64 = session
-                .iter()
-                .map(|c| (c.high.to_f64() + c.low.to_f64() + c.close.to_f64()) / 3.0 * c.volume.to_f64())
-                .sum();
-            let volume: f64 = session.iter().map(|c| c.volume.to_f64()).sum();
-            vec![(volume > 0.0).then(|| turnover / volume)]
-        }
-        IndicatorSpec::Atr { period } => {
-            let ranges: Vec<f64> = history
-                .iter()
-                .enumerate()
-                .map(|(index, c)| {
-                    let previous = if index == 0 { c.close.to_f64() } else { history[index - 1].close.to_f64() };
-                    let (high, low) = (c.high.to_f64(), c.low.to_f64());
-                    (high - low).max((high - previous).abs()).max((low - previous).abs())
-                })
-                .collect();
-            vec![wilder(&ranges, period as usize)]
-        }
-    }
-}
-
+/// Any indicator with short periods.
 fn spec() -> impl Strategy<Value = IndicatorSpec> {
-    (0usize..7, 1u32..12, 1u32..12, 1u32..8).prop_map(|(kind, a, b, c)| {
-        let params = match IndicatorKind::ALL[kind] {
+    (0..IndicatorKind::ALL.len(), 1u32..12, 1u32..12, 1u32..8, 1u32..4).prop_map(|(kind, a, b, c, d)| {
+        let kind = IndicatorKind::ALL[kind];
+        let params = match kind {
             IndicatorKind::Macd => format!("{a},{},{c}", a + b),
             IndicatorKind::Bollinger => format!("{a},{b}.5"),
-            IndicatorKind::Vwap => String::new(),
+            IndicatorKind::Keltner => format!("{a},{b},{c}.5"),
+            IndicatorKind::Psar => format!("0.0{c},0.{d}"),
+            IndicatorKind::Stochastic => format!("{a},{c},{d}"),
+            IndicatorKind::StochRsi => format!("{a},{b},{c},{d}"),
+            IndicatorKind::LinearSlope => (a + 1).to_string(),
+            _ if kind.usual_params().is_empty() => String::new(),
             _ => a.to_string(),
         };
-        IndicatorSpec::new(IndicatorKind::ALL[kind], &params).unwrap()
+        IndicatorSpec::new(kind, &params).unwrap()
     })
 }
 
@@ -150,8 +77,12 @@ proptest! {
     }
 
     #[test]
-    fn after_the_warm_up_the_start_of_the_series_does_not_matter(spec in spec(), candles in series(300..400)) {
+    fn after_the_warm_up_the_start_of_the_series_does_not_matter(spec in spec(), candles in series(500..620)) {
         let WarmUp::Candles(warm_up) = spec.warm_up() else { return Ok(()) };
+        // The level of these is arbitrary by definition.
+        prop_assume!(!matches!(spec.kind(), IndicatorKind::Obv | IndicatorKind::AccumulationDistribution));
+        // The place in a tiny range of an RSI magnifies what is left of its start.
+        prop_assume!(spec.kind() != IndicatorKind::StochRsi);
         prop_assume!(warm_up < candles.len());
         let scale = candles.iter().map(|c| c.high.to_f64()).fold(100.0, f64::max);
         let run = |candles: &[Candle]| {
@@ -170,22 +101,46 @@ proptest! {
 #[test]
 fn values_come_exactly_when_the_warm_up_rule_says() {
     let candles: Vec<Candle> = (0..60).map(|i| candle(i, (1000, 1000 + i % 7, 3, 3), 5)).collect();
-    for (kind, params, first) in [
-        ("sma", "20", vec![20]),
-        ("ema", "20", vec![20]),
-        ("rsi", "14", vec![15]),
-        ("macd", "12,26,9", vec![26, 34, 34]),
-        ("bollinger", "20,2", vec![20, 20, 20]),
-        ("vwap", "", vec![1]),
-        ("atr", "14", vec![14]),
-    ] {
+    let rows: [(&str, &str, &[usize]); 29] = [
+        ("sma", "20", &[20]),
+        ("ema", "20", &[20]),
+        ("wma", "20", &[20]),
+        ("dema", "10", &[19]),
+        ("tema", "10", &[28]),
+        ("hma", "20", &[23]),
+        ("kama", "10", &[11]),
+        ("vwap", "", &[1]),
+        ("psar", "", &[2]),
+        ("bollinger", "20,2", &[20, 20, 20]),
+        ("keltner", "20,10,2", &[20, 20, 20]),
+        ("donchian", "20", &[20, 20, 20]),
+        ("rsi", "14", &[15]),
+        ("macd", "12,26,9", &[26, 34, 34]),
+        ("stochastic", "14,3,3", &[16, 18]),
+        ("stoch_rsi", "14,14,3,3", &[30, 32]),
+        ("williams_r", "14", &[14]),
+        ("cci", "20", &[20]),
+        ("momentum", "10", &[11]),
+        ("roc", "10", &[11]),
+        ("adx", "14", &[28, 15, 15]),
+        ("aroon", "25", &[26, 26, 26]),
+        ("atr", "14", &[14]),
+        ("stddev", "20", &[20]),
+        ("linreg_slope", "14", &[14]),
+        ("obv", "", &[1]),
+        ("ad", "", &[1]),
+        ("cmf", "20", &[20]),
+        ("mfi", "14", &[15]),
+    ];
+    assert_eq!(rows.map(|row| row.0).join(", "), IndicatorKind::names());
+    for (kind, params, first) in rows {
         let spec = IndicatorSpec::new(kind.parse().unwrap(), params).unwrap();
         let mut indicator = spec.build();
-        let rows: Vec<Values> = candles.iter().map(|candle| indicator.update(candle)).collect();
-        for (output, first) in first.into_iter().enumerate() {
-            let got = rows.iter().position(|row| row[output].is_some()).unwrap() + 1;
+        let values: Vec<Values> = candles.iter().map(|candle| indicator.update(candle)).collect();
+        for (output, first) in first.iter().copied().enumerate() {
+            let got = values.iter().position(|row| row[output].is_some()).unwrap() + 1;
             assert_eq!(got, first, "{kind} {}", spec.outputs()[output]);
-            assert!(rows[got..].iter().all(|row| row[output].is_some()), "{kind}");
+            assert!(values[got..].iter().all(|row| row[output].is_some()), "{kind}");
         }
     }
 }
@@ -200,4 +155,58 @@ fn a_simple_average_does_not_depend_on_where_the_series_starts() {
     };
     assert_eq!(run(0), run(480));
     assert_eq!(run(0), run(333));
+}
+
+#[test]
+fn parabolic_stops_that_began_apart_meet_within_the_warm_up() {
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % 100
+    };
+    let mut close = 100_000;
+    let mut one = |index: u32| {
+        let open = close;
+        close = open + random() - 50;
+        candle(index, (open, close, random(), random()), 5)
+    };
+    let candles: Vec<Candle> = (0..20_000).map(&mut one).collect();
+    let spec = IndicatorSpec::new(IndicatorKind::Psar, "").unwrap();
+    let WarmUp::Candles(warm_up) = spec.warm_up() else { panic!("of candles") };
+    let mut long = spec.build();
+    for (at, candle) in candles.iter().enumerate() {
+        let value = long.update(candle);
+        if at >= warm_up && at % 97 == 0 {
+            let mut short = spec.build();
+            let last = candles[at - warm_up..=at].iter().map(|candle| short.update(candle)).last().unwrap();
+            assert!((last[0].unwrap() - value[0].unwrap()).abs() < 1e-9, "at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_market_that_stands_still_and_the_largest_prices_give_finite_values() {
+    let flat = (0..200).map(|index| candle(index, (1000, 1000, 0, 0), 0)).collect::<Vec<_>>();
+    let most = Decimal::from_int(i64::MAX);
+    let huge = |index: u32| {
+        let price = if index.is_multiple_of(3) { most } else { Decimal::from_units(1).unwrap() };
+        Candle {
+            high: most,
+            low: Decimal::from_units(1).unwrap(),
+            close: price,
+            volume: most,
+            ..candle(index, (1, 1, 0, 0), 0)
+        }
+    };
+    let huge = (0..200).map(huge).collect::<Vec<_>>();
+    for kind in IndicatorKind::ALL {
+        let spec = IndicatorSpec::new(*kind, "").unwrap();
+        for candles in [&flat, &huge] {
+            let mut indicator = spec.build();
+            for candle in candles {
+                let values = indicator.update(candle);
+                assert!(values.iter().flatten().all(|value| value.is_finite()), "{kind:?} {values:?}");
+            }
+        }
+    }
 }

@@ -12,7 +12,15 @@ import {
   type UTCTimestamp,
   type WhitespaceData,
 } from 'lightweight-charts';
-import { type ChosenIndicator, chosenKey, inOrder, isBand, isHistogram, specOf } from '../indicators/catalog';
+import {
+  type ChosenIndicator,
+  chosenKey,
+  followsPrice,
+  inOrder,
+  isBand,
+  isHistogram,
+  specOf,
+} from '../indicators/catalog';
 import type { DrawnIndicator } from '../indicators/indicator-book';
 import type { IndicatorData } from '../indicators/indicator-data';
 import type { Candle } from '../market/candle';
@@ -232,6 +240,6 @@ export class IndicatorLines {
 
   /** RSI has a scale of its own; everything else is in units of the price. */
   private followsPrice(drawn: Drawn): boolean {
-    return drawn.chosen.kind !== 'rsi';
+    return followsPrice(drawn.chosen.kind);
   }
 }

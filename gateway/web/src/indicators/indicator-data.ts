@@ -5,7 +5,7 @@ import type { FetchIndicator, IndicatorOutputs } from '../api/indicators';
 import type { InstrumentId } from '../market/instrument';
 import type { Interval } from '../market/interval';
 import { Store } from '../state/store';
-import type { ChosenIndicator } from './catalog';
+import { type ChosenIndicator, isRunningSum } from './catalog';
 
 export interface IndicatorTarget {
   readonly instrument: InstrumentId;
@@ -79,19 +79,24 @@ export class IndicatorData {
   private async ask(): Promise<void> {
     const { wanted, covered } = this;
     if (wanted === undefined || this.busy) return;
+    const whole = isRunningSum(this.target.chosen.kind);
     const older = covered !== undefined && wanted.from < covered.from;
     const lookBack = Math.max(TAIL, ...this.target.chosen.params.map((param) => param * 4));
-    const limit = Math.min(MAX_PAGE, Math.ceil(covered === undefined || older ? wanted.bars + 10 : lookBack));
+    const limit = Math.min(
+      MAX_PAGE,
+      Math.ceil(covered === undefined || older || whole ? wanted.bars + 10 : lookBack),
+    );
     this.busy = true;
     this.again = false;
     this.lastAsked = Date.now();
     try {
       const { instrument, interval, chosen } = this.target;
       const { kind: indicator, params } = chosen;
-      const before = older ? covered.from : undefined;
+      const before = older && !whole ? covered.from : undefined;
       const query = { instrument, interval, indicator, params, before, limit };
       const outputs = await this.fetchIndicator(query, this.abort.signal);
       if (this.abort.signal.aborted) return;
+      if (whole) this.forget(wanted.from);
       this.take(outputs, limit, older || covered === undefined ? wanted.from : undefined);
       this.problem.set(undefined);
       this.busy = false;
@@ -106,6 +111,12 @@ export class IndicatorData {
       this.refused = !failure.retryable;
       this.askSoon(RETRY_MS);
     }
+  }
+
+  /** Other values take the place of all; before those there are none to be had. */
+  private forget(from: number): void {
+    for (const values of this.outputs.values()) values.clear();
+    this.covered = { from, until: from };
   }
 
   /** `reach` is the open time that the request was meant to reach back to, if it was one for older values. */

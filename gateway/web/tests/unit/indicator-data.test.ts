@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../../src/api/api-error';
 import type { IndicatorOutputs, IndicatorQuery } from '../../src/api/indicators';
+import type { ChosenIndicator } from '../../src/indicators/catalog';
 import { IndicatorData } from '../../src/indicators/indicator-data';
 import { BTC, deferred, settle } from './builders';
 
@@ -17,28 +18,25 @@ const points = (from: number, count: number, value: number): IndicatorOutputs =>
   sma: Array.from({ length: count }, (_, i) => ({ time: (from + i) * 60, value })),
 });
 
-function open() {
+function open(chosen: ChosenIndicator = { kind: 'sma', params: [20] }) {
   const asked: {
     query: IndicatorQuery;
     answer: (outputs: IndicatorOutputs) => Promise<void>;
     fail: (error: unknown) => Promise<void>;
   }[] = [];
-  const data = new IndicatorData(
-    { instrument: BTC, interval: '60s', chosen: { kind: 'sma', params: [20] } },
-    (query) => {
-      const { promise, resolve, reject } = deferred<IndicatorOutputs>();
-      const then = (settled: () => void) => {
-        settled();
-        return settle();
-      };
-      asked.push({
-        query,
-        answer: (outputs) => then(() => resolve(outputs)),
-        fail: (error) => then(() => reject(error)),
-      });
-      return promise;
-    },
-  );
+  const data = new IndicatorData({ instrument: BTC, interval: '60s', chosen }, (query) => {
+    const { promise, resolve, reject } = deferred<IndicatorOutputs>();
+    const then = (settled: () => void) => {
+      settled();
+      return settle();
+    };
+    asked.push({
+      query,
+      answer: (outputs) => then(() => resolve(outputs)),
+      fail: (error) => then(() => reject(error)),
+    });
+    return promise;
+  });
   const want = (from: number, until: number, moved = false) =>
     data.want(from * 60, until * 60, until - from + 1, moved);
   return { data, asked, want, last: () => asked.at(-1) as (typeof asked)[number] };
@@ -70,6 +68,28 @@ test('values before the known ones are fetched when the user scrolls back', asyn
   it.want(400, 1599);
   await vi.advanceTimersByTimeAsync(1000);
   expect(it.last().query).toMatchObject({ before: 1000 * 60, limit: 1210 });
+});
+
+test('a running sum is fetched as a whole, because each answer has a level of its own', async () => {
+  const it = open({ kind: 'obv', params: [] });
+  const sums = (from: number, count: number, value: number) => ({
+    obv: points(from, count, value).sma ?? [],
+  });
+  it.want(100, 699);
+  await vi.advanceTimersByTimeAsync(0);
+  await it.last().answer(sums(100, 600, 1));
+  it.want(100, 699, true);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(it.last().query).toMatchObject({ before: undefined, limit: 610 });
+  await it.last().answer(sums(690, 10, 5));
+  expect(it.data.value('obv', 120 * 60)).toBeUndefined();
+  it.want(0, 699);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(it.last().query).toMatchObject({ before: undefined, limit: 710 });
+  await it.last().answer(sums(100, 600, 7));
+  expect(it.data.value('obv', 699 * 60)).toBe(7);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(it.asked).toHaveLength(3);
 });
 
 test('where there is nothing before, it is not asked for again and again', async () => {

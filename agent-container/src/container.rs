@@ -50,6 +50,7 @@ pub(crate) struct Container {
     pub(crate) turn: tokio::sync::Mutex<()>,
     pub(crate) activity: Activity,
     pub(crate) updates: Updates,
+    pub(crate) seen: files::Seen,
 }
 
 /// A ULID of this time.

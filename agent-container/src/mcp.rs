@@ -105,7 +105,8 @@ impl ServerHandler for Handler {
         let _busy = self.begin()?;
         let (progress, reporter) = Progress::of(&context);
         let trace = context.meta.0.get("traceparent").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let span = tracing::info_span!("call", tool, traceparent = %trace);
+        let user = self.container.config.owner.as_str();
+        let span = tracing::info_span!("call", user, tool, traceparent = %trace);
         let answer = match call {
             Err(error) => Some(Answer::refuse("INVALID_ARGUMENT", &error.field, &error.rule)),
             Ok(call) if call.is_long() => {

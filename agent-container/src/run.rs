@@ -27,9 +27,9 @@ use service::metrics::Metrics;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -199,6 +199,10 @@ async fn serve(
 async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surroundings) -> Result<Container, AgentError> {
     let data = config.data_dir.clone();
     make_dir(&data)?;
+    // Workers of another user pass through to the workspace; nobody else has anything to look for here.
+    let mode = if config.python.worker_id.is_some() { 0o711 } else { 0o700 };
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(mode))
+        .map_err(|source| AgentError::Volume { path: data.clone(), source })?;
     let now_ns = around.clock.now_ns();
     let limits =
         Limits { file_bytes_max: 256 << 10, files_per_kind_max: 500, total_bytes_max: config.tier.storage() / 4 };
@@ -238,6 +242,7 @@ async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surround
         turn: tokio::sync::Mutex::default(),
         activity: Activity::new(idle),
         updates: Updates::default(),
+        seen: Mutex::default(),
         config,
     })
 }

@@ -13,7 +13,8 @@ use iceberg::spec::FormatVersion;
 use iceberg::table::Table as IcebergTable;
 use iceberg::{Catalog, CatalogBuilder, NamespaceIdent, TableCommit, TableCreation, TableIdent};
 use iceberg_catalog_sql::{
-    SQL_CATALOG_PROP_BIND_STYLE, SQL_CATALOG_PROP_URI, SQL_CATALOG_PROP_WAREHOUSE, SqlBindStyle, SqlCatalogBuilder,
+    SQL_CATALOG_PROP_BIND_STYLE, SQL_CATALOG_PROP_URI, SQL_CATALOG_PROP_WAREHOUSE, SqlBindStyle, SqlCatalog,
+    SqlCatalogBuilder,
 };
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
@@ -23,6 +24,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Connections of each of the two pools on the catalog.
 const CONNECTIONS: u32 = 2;
+
+/// Opens the catalog in a runtime that ends at once, and with it the upkeep of the catalog's pool, which nothing else can switch
+/// off. The upkeep of sqlx 0.8.6 counts idle connections while others take them; a count that is one below zero for that moment makes it
+/// run for ever on the thread that it has, which no shutdown ends.
+async fn load(fsync: bool, properties: HashMap<String, String>) -> Result<SqlCatalog> {
+    let builder = SqlCatalogBuilder::default()
+        .with_storage_factory(Arc::new(DiskFactory { fsync }))
+        .with_runtime(iceberg::Runtime::current());
+    let opened = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(builder.load(NAMESPACE, properties)))
+    });
+    let opened = opened.await.map_err(std::io::Error::from).flatten();
+    opened.map_err(LakeError::io(Path::new("catalog.sqlite")))?.map_err(LakeError::iceberg("open catalog"))
+}
 
 /// A table as of one metadata file.
 #[derive(Debug)]
@@ -51,18 +67,16 @@ impl Heads {
         disk::create_dirs(&warehouse, config.fsync).map_err(LakeError::io(&warehouse))?;
         let database = config.dir.join("catalog.sqlite");
         let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+        // Without limits of age there is no upkeep: see `load`.
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
+        let pool = pool.connect_with(options).await?;
         let properties = HashMap::from([
             (SQL_CATALOG_PROP_URI.to_owned(), format!("sqlite://{dir}/catalog.sqlite?mode=rwc")),
             (SQL_CATALOG_PROP_WAREHOUSE.to_owned(), format!("file://{dir}/warehouse")),
             (SQL_CATALOG_PROP_BIND_STYLE.to_owned(), SqlBindStyle::QMark.to_string()),
             ("pool.max-connections".to_owned(), CONNECTIONS.to_string()),
         ]);
-        let catalog = SqlCatalogBuilder::default()
-            .with_storage_factory(Arc::new(DiskFactory { fsync: config.fsync }))
-            .load(NAMESPACE, properties)
-            .await
-            .map_err(LakeError::iceberg("open catalog"))?;
+        let catalog = load(config.fsync, properties).await?;
         create_absent(&catalog).await?;
         let heads = Self { catalog: wrap(Arc::new(catalog)), pool, ticks: Mutex::default(), candles: Mutex::default() };
         for table in Table::ALL {

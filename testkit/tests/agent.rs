@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use agent_container::config::AuthConfig;
+use agent_container::local_issuer::LocalIssuer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -92,6 +94,22 @@ async fn whoever_is_not_let_in_learns_nothing() {
         built.headers_mut().insert(name, value.parse().unwrap());
         let answer = http.execute(built).await.unwrap();
         assert_eq!(answer.status(), status, "{name}: {value}");
+    }
+    let issuer = LocalIssuer::open(&dir.path().join("agent/issuer.pk8")).unwrap();
+    let other = LocalIssuer::open(&dir.path().join("other.pk8")).unwrap();
+    let auth = issuer.auth("urn:dexorder:local", &agent.url);
+    let token = |auth: &AuthConfig, owner: &str| issuer.token(auth, owner, Duration::from_secs(60)).unwrap();
+    for (name, token, status) in [
+        ("the owner", token(&auth, "me"), 200),
+        ("another owner", token(&auth, "you"), 403),
+        ("another audience", token(&issuer.auth("urn:dexorder:local", "http://127.0.0.1:1/mcp"), "me"), 401),
+        ("another issuer", token(&issuer.auth("urn:other", &agent.url), "me"), 401),
+        ("another key", other.token(&auth, "me", Duration::from_secs(60)).unwrap(), 401),
+        ("too long a life", issuer.token(&auth, "me", Duration::from_secs(48 * 3600)).unwrap(), 401),
+    ] {
+        let client = McpClient::new(&agent.url, &token);
+        let answer = client.request("get_watchlist", &json!({})).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{name}");
     }
     let stranger = McpClient::new(&agent.url, "nonsense");
     let answer = stranger.request("get_watchlist", &json!({})).send().await.unwrap();
@@ -217,7 +235,7 @@ async fn an_idle_container_sleeps_with_a_marker_and_serves_nothing_until_it_is_w
     by_hand.client.done("save_message", json!({"role": "user", "content": "good night"})).await;
     assert!(by_hand.process.terminate().await.success(), "told to stop is no sleep");
     let config = dir.path().join("config.yaml");
-    let issuer = agent_container::local_issuer::LocalIssuer::open(&dir.path().join("agent/issuer.pk8")).unwrap();
+    let issuer = LocalIssuer::open(&dir.path().join("agent/issuer.pk8")).unwrap();
     let auth = issuer.auth("urn:test", "http://127.0.0.1/mcp");
     let section = json!({
         "admin": {"listen": "127.0.0.1:0"},

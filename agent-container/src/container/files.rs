@@ -8,7 +8,9 @@ use crate::mcp::tools::{
 };
 use crate::workspace::{Author, Committed, Expected, FilePath, Intent, Kind, NameError, Workspace, WorkspaceError};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Code of a refusal: there is no such file.
 pub(super) const NOT_FOUND: &str = "NOT_FOUND";
@@ -20,6 +22,35 @@ const SYMBOL_BYTES: usize = 64;
 const JOURNAL_BYTES: usize = 32 << 10;
 /// Commits told when nobody says how many.
 const COMMITS: u32 = 20;
+
+/// Watch lists that are remembered.
+const SEEN: usize = 32;
+
+/// What changes with every change of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// `None` if there is no such file.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let file = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self {
+            inode: file.ino(),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+}
+
+/// Watch lists that were read, with the stamp of their file.
+pub(crate) type Seen = Mutex<BTreeMap<String, (Option<Stamp>, Vec<String>)>>;
 
 impl From<WorkspaceError> for Refusal {
     fn from(error: WorkspaceError) -> Self {
@@ -135,24 +166,32 @@ impl Container {
         Ok(told(&done))
     }
 
-    /// Symbols of a watch list and the commit they were read at.
-    pub(super) async fn watchlist(&self, name: &str) -> Result<(Vec<String>, Option<String>), Refusal> {
+    /// Symbols of a watch list; asked for before every answer of a model, so what has not changed is not read again.
+    pub(super) async fn watchlist(&self, name: &str) -> Result<Vec<String>, Refusal> {
         let path = FilePath::new(Kind::Watchlist, name)?;
-        match self.files(move |workspace, now_ns| workspace.read(&path, None, now_ns)).await {
-            Ok(version) => {
-                let symbols = serde_json::from_str(&version.content);
-                let not_a_list =
-                    |_| Refusal::new("INVALID_FILE", "name", "the watch list's file is not a list of symbols");
-                Ok((symbols.map_err(not_a_list)?, Some(version.commit)))
-            }
-            Err(refusal) if refusal.code == NOT_FOUND => Ok((Vec::new(), None)),
-            Err(refusal) => Err(refusal),
+        let stamp = Stamp::of(&self.workspace_dir().join(path.to_string()));
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, symbols)) = seen().get(name).filter(|(known, _)| *known == stamp) {
+            return Ok(symbols.clone());
         }
+        let symbols = match self.files(move |workspace, now_ns| workspace.read(&path, None, now_ns)).await {
+            Ok(version) => serde_json::from_str(&version.content)
+                .map_err(|_| Refusal::new("INVALID_FILE", "name", "the watch list's file is not a list of symbols"))?,
+            Err(refusal) if refusal.code == NOT_FOUND => Vec::new(),
+            Err(refusal) => return Err(refusal),
+        };
+        let mut seen = seen();
+        if seen.len() >= SEEN {
+            seen.clear();
+        }
+        // The stamp was taken before the file was read: a change in between has another one.
+        seen.insert(name.to_owned(), (stamp, Vec::clone(&symbols)));
+        Ok(symbols)
     }
 
     pub(super) async fn get_watchlist(&self, wanted: WatchlistName) -> Result<Answer, Refusal> {
         let name = wanted.name.unwrap_or_else(|| "main".to_owned());
-        let (symbols, _) = self.watchlist(&name).await?;
+        let symbols = self.watchlist(&name).await?;
         Ok(Answer::of(&json!({"name": name, "symbols": symbols})))
     }
 

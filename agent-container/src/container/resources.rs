@@ -62,7 +62,7 @@ impl Container {
         if !state.is_object() {
             state = json!({ "state": state });
         }
-        let (watchlist, _) = self.watchlist("main").await?;
+        let watchlist = self.watchlist("main").await?;
         let names = |kind| async move {
             let files = self.files(move |workspace, now_ns| workspace.list(kind, now_ns)).await?;
             Ok::<_, Refusal>(files.into_iter().take(LISTED).map(|file| file.name).collect::<Vec<_>>())

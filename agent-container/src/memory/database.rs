@@ -14,9 +14,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema_v1.sql")];
 /// Marks the file as ours: "DxMm".
 const APPLICATION_ID: i64 = 0x4478_4d6d;
 const PAGE_BYTES: u64 = 4096;
-/// Connections that only read. They close when they are not used, so that an idle container is small.
+/// Connections that only read.
 const READERS_MAX: u32 = 2;
-const READER_IDLE: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the database is and how much it may take.
@@ -95,7 +94,9 @@ impl Database {
         SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .min_connections(0)
-            .idle_timeout(READER_IDLE)
+            // With limits of age sqlx 0.8.6 runs an upkeep that can come to run for ever (lake/src/catalog.rs, `load`).
+            .idle_timeout(None)
+            .max_lifetime(None)
             .test_before_acquire(false)
             .connect_lazy_with(self.options().create_if_missing(false).read_only(true).row_buffer_size(1024))
     }

@@ -274,7 +274,7 @@ async function lookChecks(page) {
   await check('indicators are drawn on the candles and below', async () => {
     await page.getByRole('button', { name: 'Indicators', exact: true }).click();
     for (const name of ['SMA', 'Bollinger', 'RSI', 'MACD'])
-      await page.locator('.indicator-add', { hasText: name }).click();
+      await page.getByRole('button', { name: new RegExp(`^${name} `) }).click();
     await page.keyboard.press('Escape');
     await until(page, 'four legends with values', () => {
       const rows = [...document.querySelectorAll('.legend-indicator')];

@@ -1,7 +1,7 @@
 //! Load on an MCP server over streamable HTTP: requests/s and latency of one light tool, with 1 and with many clients. One
 //! request in flight per client, connections kept open, each answer checked.
 //!
-//! Arguments: `URL TOOL CLIENTS SECONDS [TOKEN]`. Prints one JSON object. It speaks HTTP by hand, so that what is measured is
+//! Arguments: `URL TOOL CLIENTS SECONDS [TOKEN]`; with 0 seconds it asks once. Prints one JSON object. It speaks HTTP by hand, so that what is measured is
 //! the server: the client shares the machine with it.
 
 use anyhow::{Context, ensure};
@@ -99,12 +99,16 @@ async fn main() -> anyhow::Result<()> {
         tool: tool.clone(),
     };
     let clients: usize = clients.parse()?;
+    let time = Duration::from_secs_f64(seconds.parse()?);
+    if time.is_zero() {
+        client(&server, Instant::now() + Duration::from_millis(1)).await?;
+        return Ok(());
+    }
     // What is loaded at the first calls is not measured.
     futures_util::future::try_join_all(
         (0..clients).map(|_| client(&server, Instant::now() + Duration::from_millis(500))),
     )
     .await?;
-    let time = Duration::from_secs_f64(seconds.parse()?);
     let begun = Instant::now();
     let times = futures_util::future::try_join_all((0..clients).map(|_| client(&server, begun + time))).await?;
     let took = begun.elapsed();

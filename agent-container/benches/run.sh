@@ -14,11 +14,10 @@ cargo bench --quiet --workspace --bench mcp_load --no-run --message-format=json 
 load="$(sed -n 's/.*"name":"mcp_load".*"executable":"\([^"]*\)".*/\1/p' "$work/built" | tail -1)"
 echo "machine: $(nproc) cores, $(uname -sr), commit $(git rev-parse --short HEAD), load $(cut -d' ' -f1 /proc/loadavg)"
 
-answers() { until "$load" "$@" 1 0.01 ${token:+"$token"} >/dev/null 2>&1; do :; done; }
+answers() { until "$load" "$@" 1 0 ${token:+"$token"} >/dev/null 2>&1; do :; done; }
 memory() { awk '/VmRSS/{printf "%.1f MB", $2/1024}' "/proc/$1/status"; }
 measure() { # measure NAME PID URL
-  local idle; idle="$(memory "$2")"
-  echo "$1: idle $idle (before the first call), then:"
+  echo "$1: $(memory "$2") after the first call, then:"
   for clients in 1 50; do echo "  $("$load" "$3" get_watchlist "$clients" "$seconds" ${token:+"$token"})"; done
   echo "  $(memory "$2") after"
   kill "$2"; wait "$2" 2>/dev/null || true
@@ -30,8 +29,9 @@ begun="$(date +%s%N)"
 pids+=($!)
 until grep -q '^ready' "$work/agent" 2>/dev/null; do :; done
 token="$(sed -n 's/^token: //p' "$work/agent")"
+idle="$(memory "${pids[0]}")"
 answers http://127.0.0.1:28100/mcp get_watchlist
-echo "dexorder agent: start to first answer $(( ($(date +%s%N) - begun) / 1000000 )) ms"
+echo "dexorder agent: start to first answer, new data directory, $(( ($(date +%s%N) - begun) / 1000000 )) ms; idle $idle"
 measure "dexorder agent" "${pids[0]}" http://127.0.0.1:28100/mcp
 token=
 port=28110

@@ -80,6 +80,11 @@ pub struct McpConfig {
     pub request_bytes: usize,
     /// Requests worked on at one time; more get 503.
     pub requests_in_flight: usize,
+    /// Open connections; more are closed at once.
+    pub connections: usize,
+    /// Headers that take longer end the connection.
+    #[serde(with = "service::config::duration")]
+    pub header_timeout: Duration,
     /// Most sessions of the older protocol revision; the least recently created is forgotten.
     pub sessions: usize,
     /// A session nobody uses is put away so long after; it comes back when it is used again.
@@ -94,6 +99,8 @@ impl Default for McpConfig {
             allowed_origins: Vec::new(),
             request_bytes: 1 << 20,
             requests_in_flight: 256,
+            connections: 512,
+            header_timeout: Duration::from_secs(10),
             sessions: 64,
             session_idle: Duration::from_secs(300),
         }
@@ -212,6 +219,7 @@ impl Config {
             (!auth.keys.is_empty(), "auth.keys: must hold a key"),
             (mcp.request_bytes >= 64 << 10, "mcp.request_bytes: must be at least 65536"),
             (mcp.requests_in_flight > 0, "mcp.requests_in_flight: must be greater than 0"),
+            (mcp.connections > 0, "mcp.connections: must be greater than 0"),
             (mcp.sessions > 0, "mcp.sessions: must be greater than 0"),
             (self.gateway.as_deref().is_none_or(url), "gateway: must be an http or https URL"),
             (self.events.gateway.starts_with("tcp://"), "events.gateway: must start with tcp://"),

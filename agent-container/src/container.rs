@@ -14,6 +14,7 @@ pub(crate) mod resources;
 mod runs;
 
 pub(crate) use answer::Answer;
+pub(crate) use backtests::FETCHED;
 pub(crate) use commands::Commands;
 pub(crate) use runs::{Runs, RunsError};
 
@@ -32,6 +33,7 @@ use service::clock::Clock;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What the tools work on.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(crate) struct Container {
     pub(crate) activity: Activity,
     pub(crate) updates: Updates,
     pub(crate) seen: files::Seen,
+    /// Connections and the calls that are carried out whole.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// A ULID of this time.

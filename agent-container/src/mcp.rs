@@ -102,7 +102,7 @@ impl ServerHandler for Handler {
             return Err(ErrorData::invalid_params(format!("no such tool: {:.64}", request.name), None));
         };
         let begun = Instant::now();
-        let _busy = self.begin()?;
+        let busy = self.begin()?;
         let (progress, reporter) = Progress::of(&context);
         let trace = context.meta.0.get("traceparent").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         let user = self.container.config.owner.as_str();
@@ -116,7 +116,12 @@ impl ServerHandler for Handler {
             // It is carried out whole, also if the caller goes away in the middle of it.
             Ok(call) => {
                 let (container, cancel) = (Arc::clone(&self.container), context.ct.clone());
-                let work = tokio::spawn(async move { container.call(call, progress, cancel).await }.instrument(span));
+                let whole = async move {
+                    // While it goes on, the container neither sleeps nor stops.
+                    let _busy = busy;
+                    container.call(call, progress, cancel).await
+                };
+                let work = self.container.tasks.spawn(whole.instrument(span));
                 let done = reporter.beside(work, &CancellationToken::new()).await;
                 Some(done.and_then(Result::ok).unwrap_or_else(|| Answer::refuse("FAILED", "", "the call ended badly")))
             }

@@ -1,7 +1,7 @@
 //! A container's life: open what is on the volume, serve, and end so that everybody knows why.
 
 use crate::config::{Config, EmbeddingsConfig, PythonConfig, Secrets};
-use crate::container::{Commands, Container, Runs, RunsError, new_id};
+use crate::container::{Commands, Container, FETCHED, Runs, RunsError, new_id};
 use crate::events::{Events, EventsError, OutboxLimits};
 use crate::lifecycle::marker::{self, MarkerError, Start};
 use crate::lifecycle::{Activity, EXIT_STOPPED, Ending, Farewell, Supervisor};
@@ -34,6 +34,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use user_events::MacKey;
 
 /// An embeddings endpoint may take so long.
@@ -160,37 +161,38 @@ async fn serve(
         .map_err(|source| AgentError::Volume { path: sessions, source })?;
     let (grace, sleeps) = (config.lifecycle.grace, config.lifecycle.sleep);
     let container = Arc::new(open(config, &secrets, sleeps, around).await?);
-    let stop_http = CancellationToken::new();
+    let (stop_http, module) = (CancellationToken::new(), around.metrics.module("agent_http"));
+    let refused = Refused::new(&module);
     let parts = Parts {
         config: container.config.mcp.clone(),
         guard,
         sessions,
-        refused: Refused::new(&around.metrics.module("agent_http")),
+        refused: refused.clone(),
         resource: container.config.auth.audience.clone(),
         issuer: container.config.auth.issuer.clone(),
         loopback: listener.local_addr().map_err(AgentError::Http)?.ip().is_loopback(),
         stop: stop_http.clone(),
     };
+    let limits = service::http::Limits {
+        connections: container.config.mcp.connections,
+        header_timeout: container.config.mcp.header_timeout,
+        open: module.gauge("connections", "Open connections"),
+        refused: Box::new(move || refused.reason("connections")),
+    };
     let metrics = CallMetrics::new(&around.metrics.module("agent_tool"));
     let shared = Arc::clone(&container);
     let router = router(parts, move || Handler::new(Arc::clone(&shared), metrics.clone()));
-    let graceful = stop_http.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { graceful.cancelled().await });
-    let mut server = tokio::spawn(async move { server.await });
+    let tasks = container.tasks.clone();
+    let server = tokio::spawn(service::http::serve(listener, router, limits, (tasks.clone(), stop_http.clone())));
     around.readiness.set(true);
     let mut supervisor = Supervisor::new(container.activity.clone(), container.events.outbox().watch_unacked());
-    let ending = tokio::select! {
-        ending = supervisor.ending(&around.stop) => ending,
-        failed = &mut server => {
-            failed?.map_err(AgentError::Http)?;
-            Ending::Terminated
-        }
-    };
+    let ending = supervisor.ending(&around.stop).await;
     around.readiness.set(false);
     stop_http.cancel();
-    if !server.is_finished() && tokio::time::timeout(grace, &mut server).await.is_err() {
+    server.await?;
+    tasks.close();
+    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
         tracing::warn!(?grace, "requests were still in flight");
-        server.abort();
     }
     Ok((ending, container))
 }
@@ -215,6 +217,14 @@ async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surround
     let runs = Runs::open(data.join("backtests"))?;
     let commands = data.join("commands.jsonl");
     let commands = Commands::open(commands.clone()).map_err(|source| AgentError::Volume { path: commands, source })?;
+    // What a killed process had fetched for a run of which nobody waits any more.
+    let fetched = data.join(FETCHED);
+    match std::fs::remove_dir_all(&fetched) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(AgentError::Volume { path: fetched, source });
+        }
+        _ => make_dir(&fetched)?,
+    }
     let market = config.gateway.as_deref().map(|url| market_data(url, &data)).transpose()?;
     let user_id = user_id(&config)?;
     let key = event_key(&config, secrets)?;
@@ -243,6 +253,7 @@ async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surround
         activity: Activity::new(idle),
         updates: Updates::default(),
         seen: Mutex::default(),
+        tasks: TaskTracker::new(),
         config,
     })
 }

@@ -7,12 +7,11 @@ use crate::history::client::{HistoryClient, HistoryDesk, Submissions};
 use crate::http::App;
 use crate::http::history::BulkDesk;
 use crate::http::router::router;
-use crate::http::server;
 use crate::live::hub::{Hub, HubLimits};
 use crate::live::outbound;
 use crate::live::session::{SessionContext, close};
 use crate::live::upstream::{self, Feed};
-use crate::metrics::{BulkMetrics, DirectoryMetrics, HistoryMetrics, HttpMetrics, LiveMetrics, SeriesMetrics};
+use crate::metrics::{BulkMetrics, DirectoryMetrics, HistoryMetrics, HttpMetrics, LiveMetrics, Refusal, SeriesMetrics};
 use crate::series::cache::Memory;
 use crate::series::candles::{CandleStore, Candles};
 use eventlog::EventLog;
@@ -190,7 +189,14 @@ impl Gateway {
         };
         let ready = background.spawn(announce);
         let http = (app.tracker.clone(), shutdown.clone());
-        server::serve(listener, router(app.clone()), app.config.http.clone(), app.metrics.clone(), http).await;
+        let refused = app.metrics.clone();
+        let limits = service::http::Limits {
+            connections: app.config.http.connections,
+            header_timeout: app.config.http.header_timeout,
+            open: app.metrics.connections.clone(),
+            refused: Box::new(move || refused.refuse(Refusal::Connections)),
+        };
+        service::http::serve(listener, router(app.clone()), limits, http).await;
         ready.abort();
         readiness.set(false);
         app.bulk.stopping.cancel();

@@ -13,7 +13,6 @@ pub(crate) mod instruments;
 pub(crate) mod openapi;
 pub(crate) mod query;
 pub(crate) mod router;
-pub(crate) mod server;
 pub(crate) mod venues;
 pub(crate) mod websocket;
 

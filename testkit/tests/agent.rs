@@ -13,7 +13,9 @@ use std::process::Command;
 use std::time::Duration;
 use testkit::mcp::McpClient;
 use testkit::peers::{python, workspace};
-use testkit::process::{Dexorder, use_ring};
+use testkit::process::{Dexorder, PATIENCE, use_ring};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 /// Kills of the container.
 const KILLS: u32 = 30;
@@ -234,22 +236,8 @@ async fn an_idle_container_sleeps_with_a_marker_and_serves_nothing_until_it_is_w
     let by_hand = start(dir.path(), "http://127.0.0.1:1").await;
     by_hand.client.done("save_message", json!({"role": "user", "content": "good night"})).await;
     assert!(by_hand.process.terminate().await.success(), "told to stop is no sleep");
-    let config = dir.path().join("config.yaml");
-    let issuer = LocalIssuer::open(&dir.path().join("agent/issuer.pk8")).unwrap();
-    let auth = issuer.auth("urn:test", "http://127.0.0.1/mcp");
-    let section = json!({
-        "admin": {"listen": "127.0.0.1:0"},
-        "agent": {
-            "owner": "me", "data_dir": dir.path().join("agent"), "listen": "127.0.0.1:0",
-            "auth": {"issuer": auth.issuer, "audience": auth.audience, "keys": auth.keys},
-            "events": {"publish": "127.0.0.1:0"},
-            "python": {"interpreter": python()},
-            "lifecycle": {"instance": "pod-1", "idle_timeout": "300ms", "dir": dir.path().join("lifecycle")},
-        },
-    });
-    // JSON is YAML.
-    std::fs::write(&config, section.to_string()).unwrap();
-    let args: Vec<OsString> = vec!["agent".into(), "--config".into(), config.into()];
+    let lifecycle = json!({"instance": "pod-1", "idle_timeout": "300ms", "dir": dir.path().join("lifecycle")});
+    let (args, issuer, auth) = configured(dir.path(), &json!({ "lifecycle": lifecycle }));
     let first = Dexorder::start(&args, &dir.path().join("first.log"));
     assert_eq!(first.exit().await.code(), Some(42));
     let marker = std::fs::read_to_string(dir.path().join("lifecycle/shutdown.json")).unwrap();
@@ -267,4 +255,47 @@ async fn an_idle_container_sleeps_with_a_marker_and_serves_nothing_until_it_is_w
     let found = client.done("search_conversation", json!({"query": "good night"})).await;
     assert_eq!(found["messages"][0]["content"], json!("good night"));
     assert_eq!(again.exit().await.code(), Some(42), "idle again");
+}
+
+/// Arguments of a container by configuration, over the data of one that was started by hand or not at all.
+fn configured(dir: &Path, more: &Value) -> (Vec<OsString>, LocalIssuer, AuthConfig) {
+    std::fs::create_dir_all(dir.join("agent")).unwrap();
+    let issuer = LocalIssuer::open(&dir.join("agent/issuer.pk8")).unwrap();
+    let auth = issuer.auth("urn:test", "http://127.0.0.1/mcp");
+    let mut agent = json!({
+        "owner": "me", "data_dir": dir.join("agent"), "listen": "127.0.0.1:0",
+        "auth": {"issuer": auth.issuer, "audience": auth.audience, "keys": auth.keys},
+        "events": {"publish": "127.0.0.1:0"},
+        "python": {"interpreter": python()},
+    });
+    agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let config = dir.join("config.yaml");
+    // JSON is YAML.
+    std::fs::write(&config, json!({"admin": {"listen": "127.0.0.1:0"}, "agent": agent}).to_string()).unwrap();
+    (vec!["agent".into(), "--config".into(), config.into()], issuer, auth)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_say_nothing_give_way() {
+    use_ring();
+    let dir = tempfile::tempdir().unwrap();
+    let more = json!({"mcp": {"connections": 3, "header_timeout": "300ms"}, "lifecycle": {"sleep": false}});
+    let (args, issuer, auth) = configured(dir.path(), &more);
+    let mut process = Dexorder::start(&args, &dir.path().join("log"));
+    let url = process.line("mcp:").await;
+    process.line("ready").await;
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    // The fourth is one too many and closed at once, the others when their headers do not come.
+    for stream in silent.iter_mut().rev() {
+        let closed = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 512])).await.unwrap();
+        assert!(closed.is_err() || closed.is_ok_and(|bytes| bytes < 512), "closed, with or without a word");
+    }
+    drop(silent);
+    let token = issuer.token(&auth, "me", Duration::from_secs(60)).unwrap();
+    McpClient::new(&url, &token).done("get_watchlist", json!({})).await;
+    assert!(process.terminate().await.success());
 }

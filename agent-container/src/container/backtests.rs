@@ -26,8 +26,8 @@ const DRAWS: u32 = 1000;
 const FOLDS: u32 = 5;
 /// Fills and round trips in the answer itself; the report has all.
 const ROWS: usize = 20;
-/// Market data that may be anywhere.
-const MARKET: &str = "market";
+/// Directory of market data under way to a worker; emptied at each start.
+pub(crate) const FETCHED: &str = "fetched";
 
 impl From<MarketDataError> for Refusal {
     fn from(error: MarketDataError) -> Self {
@@ -104,9 +104,7 @@ impl Container {
         let Some(data) = &self.market else {
             return Err(Refusal::new("NO_DATA", "", "this container has no gateway to fetch market data from"));
         };
-        let dir = self.config.data_dir.join(MARKET);
-        tokio::fs::create_dir_all(&dir).await.map_err(Refusal::failed)?;
-        let path = dir.join(format!("{}.arrow", self.new_id()));
+        let path = self.config.data_dir.join(FETCHED).join(format!("{}.arrow", self.new_id()));
         let told = progress.clone();
         #[allow(clippy::cast_precision_loss, reason = "for looking at")]
         let tell = move |stage: Fetching| match stage {

@@ -133,8 +133,8 @@ impl Commands {
     pub(crate) fn done(&self, id: &str, request: &str, answer: &str) -> Result<(), CommandError> {
         let line = Line { id: id.to_owned(), request: request.to_owned(), answer: answer.to_owned() };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = serde_json::to_string(&line).map_err(std::io::Error::from)?;
-        text.push('\n');
+        // It begins a line of its own, whatever a write that failed before has left.
+        let text = format!("\n{}\n", serde_json::to_string(&line).map_err(std::io::Error::from)?);
         state.file.write_all(text.as_bytes())?;
         state.file.sync_data()?;
         state.lines += 1;

@@ -70,7 +70,8 @@ impl Container {
         };
         let payload = json!({"text": text, "command_id": notice.command_id});
         let event = NewEvent::new(kind, &payload).map_err(|error| Refusal::argument("text", error))?;
-        self.once(notice.command_id, &["notify", &text], async {
+        let request = ["notify", kind.name(), &text];
+        self.once(notice.command_id, &request, async {
             if severity == NoteSeverity::Critical {
                 let published = self.events.critical(event).await?;
                 return Ok(json!({"event_id": published.event_id.to_string(), "delivery": "until acknowledged"}));

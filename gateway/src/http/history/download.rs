@@ -5,12 +5,12 @@
 
 use super::BulkDesk;
 use crate::error::{ApiError, Code};
-use crate::http::server::Cut;
 use crate::metrics::{BulkMetrics, StreamEnd, StreamEndLabel};
 use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
 use futures_util::Stream;
 use lake::{Batches, Bulk, LakeError};
+use service::http::Cut;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

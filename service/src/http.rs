@@ -1,8 +1,5 @@
-//! Accepts connections: bounded in number, in size of headers and in the time these may take.
+//! Accepts HTTP connections: bounded in number, in size of headers and in the time these may take.
 
-use crate::config::HttpConfig;
-use crate::live::hub::count;
-use crate::metrics::{HttpMetrics, Refusal};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -10,6 +7,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,15 +25,34 @@ const HEADERS: usize = 64;
 /// Pause after a failed accept, e.g. for want of file descriptors.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// What a server may hold, and who hears of it.
+pub struct Limits {
+    /// Open connections; more are closed at once.
+    pub connections: usize,
+    /// Headers that take longer end the connection.
+    pub header_timeout: Duration,
+    /// Shows the open connections.
+    pub open: Gauge,
+    /// Told of each connection that was one too many.
+    pub refused: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
 /// Serves until `stop`; then connections end after the request that they are at. Tasks run in `tracker`.
-pub(crate) async fn serve(
+pub async fn serve(
     listener: TcpListener,
     router: Router,
-    config: HttpConfig,
-    metrics: HttpMetrics,
+    limits: Limits,
     (tracker, stop): (TaskTracker, CancellationToken),
 ) {
-    let places = Arc::new(Semaphore::new(config.connections));
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let most = limits.connections;
+    let count = move |places: &Semaphore| i64::try_from(most - places.available_permits()).unwrap_or(i64::MAX);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -50,27 +68,26 @@ pub(crate) async fn serve(
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             // Dropping the stream closes it; an answer would cost what there is not enough of.
-            metrics.refuse(Refusal::Connections);
+            (limits.refused)();
             continue;
         };
-        metrics.connections.set(count(config.connections - places.available_permits()));
-        let connection = Connection { router: router.clone(), header_timeout: config.header_timeout, place };
-        let (stop, gauge) = (stop.clone(), metrics.connections.clone());
-        let (places, most) = (places.clone(), config.connections);
+        limits.open.set(count(&places));
+        let connection = Connection { router: router.clone(), header_timeout: limits.header_timeout, place };
+        let (stop, gauge, places) = (stop.clone(), limits.open.clone(), places.clone());
         tracker.spawn(async move {
             connection.run(stream, stop).await;
-            gauge.set(count(most - places.available_permits()));
+            gauge.set(count(&places));
         });
     }
 }
 
 /// Ends the connection that a request came by, in the middle of its answer if need be. An extension of each request.
 #[derive(Debug, Clone)]
-pub(crate) struct Cut(CancellationToken);
+pub struct Cut(CancellationToken);
 
 impl Cut {
     /// Ends it now; what was not sent is lost.
-    pub(crate) fn now(&self) {
+    pub fn now(&self) {
         self.0.cancel();
     }
 }

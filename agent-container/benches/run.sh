@@ -9,7 +9,7 @@ work="$(mktemp -d)"
 pids=()
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"; }
 trap stop EXIT
-cargo build --quiet --workspace --release --bin dexorder
+cargo build --quiet --workspace --release --bin dexorder-agent
 cargo bench --quiet --workspace --bench mcp_load --no-run --message-format=json >"$work/built"
 load="$(sed -n 's/.*"name":"mcp_load".*"executable":"\([^"]*\)".*/\1/p' "$work/built" | tail -1)"
 echo "machine: $(nproc) cores, $(uname -sr), commit $(git rev-parse --short HEAD), load $(cut -d' ' -f1 /proc/loadavg)"
@@ -24,7 +24,7 @@ measure() { # measure NAME PID URL
 }
 
 begun="$(date +%s%N)"
-"$target/release/dexorder" --log error agent --data-dir "$work/data" --listen 127.0.0.1:28100 --publish 127.0.0.1:28101 \
+"$target/release/dexorder-agent" --log error --data-dir "$work/data" --listen 127.0.0.1:28100 --publish 127.0.0.1:28101 \
   --gateway http://127.0.0.1:28102 --python "$python" >"$work/agent" 2>&1 &
 pids+=($!)
 until grep -q '^ready' "$work/agent" 2>/dev/null; do :; done

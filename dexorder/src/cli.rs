@@ -9,15 +9,35 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "dexorder", version, about, propagate_version = true)]
 pub struct Cli {
+    /// How it logs.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One user's container by itself: `dexorder agent` without the rest of the platform.
+#[derive(Debug, Parser)]
+#[command(name = "dexorder-agent", version, about)]
+pub struct AgentCli {
+    /// How it logs.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+    /// What to run.
+    #[command(flatten)]
+    pub agent: AgentArgs,
+}
+
+/// How a process logs.
+#[derive(Debug, Args)]
+pub struct LoggingArgs {
     /// Log filter, e.g. `info,relay=debug`.
     #[arg(long, global = true, default_value = "info", env = "DEXORDER_LOG")]
     pub log: String,
     /// How log lines look.
     #[arg(long, global = true, default_value = "pretty", value_enum)]
     pub log_format: Format,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
 }
 
 /// How log lines look.
@@ -205,5 +225,6 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+        AgentCli::command().debug_assert();
     }
 }

@@ -19,9 +19,11 @@ mod rooms;
 mod single;
 mod up;
 
-pub use cli::{Cli, Command};
+pub use cli::{AgentCli, Cli, Command};
 
+use cli::{AgentArgs, LoggingArgs};
 use service::config::ConfigError;
+use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -33,6 +35,37 @@ pub const EXIT_CONFIG: u8 = 78;
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let refused = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<config::Contradiction>());
     if refused { EXIT_CONFIG } else { 1 }
+}
+
+/// Starts a program: logs, TLS, the runtime; then runs `program` to its end and tells what went wrong.
+pub fn start(logging: &LoggingArgs, program: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    if let Err(error) = service::telemetry::init(logging.log_format.into(), &logging.log) {
+        eprintln!("dexorder: {error}");
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("dexorder: a TLS provider was already chosen");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("dexorder: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(program).unwrap_or_else(|error| {
+        eprintln!("dexorder: {error:#}");
+        ExitCode::from(exit_code(&error))
+    })
+}
+
+/// Runs one user's container to its end.
+///
+/// # Errors
+/// What the person has to know.
+pub async fn run_agent(args: AgentArgs) -> anyhow::Result<ExitCode> {
+    agent::run(&args).await
 }
 
 /// Runs a subcommand to its end.
@@ -48,7 +81,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ingestor(args) => single::ingestor(&args).await?,
         Command::Stream(args) => single::stream(&args).await?,
         Command::Gateway(args) => single::gateway(&args).await?,
-        Command::Agent(args) => return agent::run(&args).await,
+        Command::Agent(args) => return run_agent(args).await,
         Command::Topics(args) => quiet_pipe(log_view::topics(&args, &mut out).await)?,
         Command::Tail(args) => quiet_pipe(log_view::tail(&args, &mut out).await)?,
         Command::Doctor(args) => {

@@ -23,8 +23,12 @@ pub struct Dexorder {
 /// If it was not built: run the tests with `--workspace`.
 #[must_use]
 pub fn binary() -> PathBuf {
+    built("dexorder")
+}
+
+fn built(program: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows its own path");
-    let path = test.parent().and_then(Path::parent).expect("tests lie in deps/").join("dexorder");
+    let path = test.parent().and_then(Path::parent).expect("tests lie in deps/").join(program);
     assert!(path.is_file(), "{} is missing: run `cargo test --workspace`", path.display());
     path
 }
@@ -41,8 +45,20 @@ impl Dexorder {
     /// # Panics
     /// If it cannot be started.
     pub fn start<S: AsRef<std::ffi::OsStr>>(args: &[S], log: &Path) -> Self {
+        Self::run(&binary(), args, log)
+    }
+
+    /// Starts a container by its own program, `dexorder-agent`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_agent<S: AsRef<std::ffi::OsStr>>(args: &[S], log: &Path) -> Self {
+        Self::run(&built("dexorder-agent"), args, log)
+    }
+
+    fn run<S: AsRef<std::ffi::OsStr>>(program: &Path, args: &[S], log: &Path) -> Self {
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
-        let mut child = Command::new(binary())
+        let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

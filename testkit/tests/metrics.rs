@@ -62,8 +62,8 @@ async fn of_a_container() -> BTreeMap<String, String> {
     let file = dir.path().join("config.yaml");
     // JSON is YAML.
     std::fs::write(&file, config.to_string()).unwrap();
-    let args: [OsString; 3] = ["agent".into(), "--config".into(), file.into()];
-    let mut container = Dexorder::start(&args, &dir.path().join("log"));
+    let args: [OsString; 2] = ["--config".into(), file.into()];
+    let mut container = Dexorder::start_agent(&args, &dir.path().join("log"));
     let admin = container.line("admin:").await;
     container.line("ready").await;
     let text = reqwest::get(format!("{admin}/metrics")).await.unwrap().text().await.unwrap();

@@ -53,7 +53,9 @@ impl Handler {
     }
 
     fn begin(&self) -> Result<Busy, ErrorData> {
-        self.container.begin().map_err(|asleep| ErrorData::internal_error(asleep.to_string(), None))
+        // The code tells the caller that nothing was begun: the same request may be sent to the container that is woken.
+        let asleep = serde_json::json!({"code": "ASLEEP"});
+        self.container.begin().map_err(|error| ErrorData::internal_error(error.to_string(), Some(asleep)))
     }
 
     fn unknown_resource(uri: &str) -> ErrorData {

@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -93,6 +93,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Cancelled when it shall stop.
     pub stop: CancellationToken,
+    /// Where it publishes informational events; set before it is ready.
+    pub events: Arc<OnceLock<SocketAddr>>,
 }
 
 /// Runs a container until it is stopped or falls asleep; returns the exit code of the process: 0 after a stop,
@@ -235,6 +237,9 @@ async fn open(config: Config, secrets: &Secrets, sleeps: bool, around: &Surround
         limits: OutboxLimits::default(),
     };
     let events = Events::start(&events, user_id, key, around.clock.clone(), &around.metrics).await?;
+    if let Some(bound) = events.informer().local_addr() {
+        around.events.get_or_init(|| bound);
+    }
     let idle = config.lifecycle.idle_timeout.or_else(|| config.tier.idle_timeout()).filter(|_| sleeps);
     let workers = workers(&config, &around.metrics);
     if let Err(reason) = &workers {

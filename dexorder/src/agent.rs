@@ -79,11 +79,13 @@ async fn serve(
     listener: tokio::net::TcpListener,
     admin: Option<SocketAddr>,
 ) -> anyhow::Result<ExitCode> {
+    let events = Arc::new(OnceLock::new());
     let around = Surroundings {
         metrics: platform.metrics.clone(),
         readiness: platform.readiness("agent"),
         clock: Clock::System,
         stop: platform.token(Stage::Gateway),
+        events: Arc::clone(&events),
     };
     let span = tracing::info_span!("agent", user = %config.owner);
     let exit = Arc::new(OnceLock::new());
@@ -98,6 +100,9 @@ async fn serve(
         println_flush(&format!("admin: http://{admin}"))?;
     }
     platform.ready().await?;
+    if let Some(bound) = events.get() {
+        println_flush(&format!("events: tcp://{bound}"))?;
+    }
     println_flush("ready:")?;
     match platform.run_until_stopped().await {
         // Falling asleep is an end by itself, and no failure.

@@ -28,7 +28,7 @@ build: $(WEB)/dist/.built ## Build the page and the dexorder command
 test: lint test-rust test-web test-browser test-mcp ## Run every check: lints, Rust, page, browser
 
 .PHONY: test-rust
-test-rust: $(WEB)/dist/.built .venv/.ready ## Rust tests (unit, interop, crash, whole platform)
+test-rust: build .venv/.ready ## Rust tests (unit, interop, crash, whole platform; they start the programs that `build` makes)
 	cargo test --workspace
 
 .PHONY: test-web
@@ -85,7 +85,8 @@ setup-bench: ## Install the peers of bench-relay (root)
 setup: ## Install what Debian packages provide (root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	  ca-certificates chromium fonts-dejavu-core git make gcc libc6-dev pkg-config python3 python3-venv >/dev/null
+	  ca-certificates chromium fonts-dejavu-core git make gcc libc6-dev pkg-config python3 python3-venv \
+	  postgresql redis-server >/dev/null
 
 .PHONY: clean
 clean: ## Remove what was built (not the data)

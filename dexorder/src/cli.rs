@@ -79,6 +79,8 @@ pub enum Command {
     Stream(ProcessArgs),
     /// Run only the gateway.
     Gateway(ProcessArgs),
+    /// Print a link that signs the first admin of a gateway in, once.
+    LoginLink(ProcessArgs),
     /// Run one user's container: an MCP server over that user's files, memory, Python and backtests.
     Agent(AgentArgs),
 }
@@ -111,6 +113,12 @@ pub struct UpArgs {
     /// Configuration file with sections `log`, `lake`, `relay`, `ingestor`, `stream`, `gateway`; all have defaults.
     #[arg(long)]
     pub config: Option<PathBuf>,
+    /// Secrets file: keys of models, of the accounts.
+    #[arg(long)]
+    pub secrets: Option<PathBuf>,
+    /// CPython with numpy, pandas and matplotlib, for the users' containers.
+    #[arg(long, default_value = "python3", env = "DEXORDER_PYTHON")]
+    pub python: PathBuf,
 }
 
 /// Arguments of `replay`.
@@ -186,6 +194,9 @@ pub struct ProcessArgs {
     /// Configuration file.
     #[arg(long)]
     pub config: PathBuf,
+    /// Secrets file; of the gateway.
+    #[arg(long)]
+    pub secrets: Option<PathBuf>,
 }
 
 /// Arguments of `agent`. Without a configuration it is a container started by hand: it makes its own key and prints a token.

@@ -168,18 +168,28 @@ impl ConfigFile {
             Section::Gateway => &self.gateway,
             Section::Agent => &self.agent,
         };
-        let mut merged = match defaults {
-            Value::Object(defaults) => defaults,
-            _ => Map::new(),
-        };
-        merged.extend(own.clone());
-        service::config::from_value(&self.path, Value::Object(merged), Content::Public).map_err(|error| match error {
+        let merged = merged(defaults, Value::Object(own.clone()));
+        service::config::from_value(&self.path, merged, Content::Public).map_err(|error| match error {
             ConfigError::Value { path, key, reason } => {
                 let key = if key == "." { section.name().to_owned() } else { format!("{}.{key}", section.name()) };
                 ConfigError::Value { path, key, reason }
             }
             other => other,
         })
+    }
+}
+
+/// `own` over `defaults`: within sections too.
+fn merged(defaults: Value, own: Value) -> Value {
+    match (defaults, own) {
+        (Value::Object(mut all), Value::Object(own)) => {
+            for (key, value) in own {
+                let default = all.remove(&key).unwrap_or_default();
+                all.insert(key, merged(default, value));
+            }
+            Value::Object(all)
+        }
+        (_, own) => own,
     }
 }
 
@@ -207,6 +217,12 @@ mod tests {
         assert_eq!(stream, Example { endpoint: "there".into(), depth: 0 });
         let relay: Example = file.section(Section::Relay, json!({"endpoint": "here"})).unwrap();
         assert_eq!(relay.endpoint, "here");
+    }
+
+    #[test]
+    fn a_file_that_sets_a_part_of_a_section_leaves_the_other_defaults() {
+        let all = merged(json!({"a": {"b": 1, "c": [1]}, "d": 1}), json!({"a": {"c": [2]}, "e": null}));
+        assert_eq!(all, json!({"a": {"b": 1, "c": [2]}, "d": 1, "e": null}));
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ingestor(args) => single::ingestor(&args).await?,
         Command::Stream(args) => single::stream(&args).await?,
         Command::Gateway(args) => single::gateway(&args).await?,
+        Command::LoginLink(args) => single::login_link(&args).await?,
         Command::Agent(args) => return run_agent(args).await,
         Command::Topics(args) => quiet_pipe(log_view::topics(&args, &mut out).await)?,
         Command::Tail(args) => quiet_pipe(log_view::tail(&args, &mut out).await)?,

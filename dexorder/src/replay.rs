@@ -5,7 +5,7 @@ use crate::config::ConfigFile;
 use crate::data_dir::DataDir;
 use crate::listener::bind;
 use crate::platform::{Platform, Stage};
-use crate::rooms;
+use crate::rooms::{self, Ground};
 use crate::up::println_flush;
 use anyhow::Context;
 use eventlog::EventLog;
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let file = ConfigFile::load(args.config.as_deref())?;
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut rooms = rooms::read(&file, &args.data_dir, args.listen.unwrap_or(nowhere))?;
+    let mut rooms = rooms::read(&file, &args.data_dir, args.listen.unwrap_or(nowhere), None)?;
     let replay = ReplayConfig {
         files: args.files.clone(),
         venue: args.venue.as_deref().map(str::parse).transpose().context("--venue")?,
@@ -47,7 +47,9 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let progress = rooms::start_stream(&mut platform, rooms.stream, log.clone(), lake.clone()).await?;
     if let Some(page) = page {
         let address = page.local_addr()?;
-        rooms::start_gateway(&mut platform, page, rooms.gateway, log.clone(), lake)?;
+        let ground = Ground { log: log.clone(), lake, secrets: rooms::secrets(None)? };
+        let gateway = rooms::open_gateway(&mut platform, &page, rooms.gateway, ground).await?;
+        rooms::start_gateway(&platform, page, gateway);
         platform.ready().await?;
         println_flush(&format!("page: http://{address}"))?;
     }

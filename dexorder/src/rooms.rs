@@ -43,17 +43,44 @@ impl From<Addresses> for Endpoints {
     }
 }
 
+/// Where the gateway is before it is bound.
+const UNBOUND: &str = "http://127.0.0.1:0";
+
+/// Where containers bring their critical events.
+const EVENTS: &str = "tcp://127.0.0.1:5571";
+
+/// The section `people` of a gateway that has this machine for itself: the offline assistant, containers as child processes of this program.
+pub(crate) fn people(data_dir: &Path, python: &Path) -> anyhow::Result<serde_json::Value> {
+    let dir = std::path::absolute(data_dir)?;
+    Ok(json!({
+        "dir": dir,
+        "accounts": {"cookie": "loopback"},
+        "containers": {
+            "program": std::env::current_exe()?, "dir": dir.join("agents"), "gateway_url": UNBOUND, "events": EVENTS,
+            "python": python,
+        },
+        "notifications": {"database": {"sqlite": dir.join("platform.sqlite")}, "receiver": {"bind": EVENTS}},
+        "mcp": {"resource": format!("{UNBOUND}/mcp"), "authorization_server": UNBOUND},
+    }))
+}
+
 /// Reads the sections of the rooms that share one machine. The relay's addresses are filled in when it is bound.
-pub(crate) fn read(file: &ConfigFile, data_dir: &Path, listen: SocketAddr) -> anyhow::Result<Rooms> {
+pub(crate) fn read(
+    file: &ConfigFile,
+    data_dir: &Path,
+    listen: SocketAddr,
+    people: Option<serde_json::Value>,
+) -> anyhow::Result<Rooms> {
     let dir = std::path::absolute(data_dir)?;
     let unbound = "tcp://127.0.0.1:0";
+    let mut gateway = json!({"listen": listen, "fanout_endpoint": unbound, "request_endpoint": unbound});
+    if let Some(people) = people {
+        gateway["people"] = people;
+    }
     let rooms = Rooms {
         relay: file.section(Section::Relay, json!({}))?,
         stream: file.section(Section::Stream, json!({"state_dir": dir.join("stream"), "publish_endpoint": unbound}))?,
-        gateway: file.section(
-            Section::Gateway,
-            json!({"listen": listen, "fanout_endpoint": unbound, "request_endpoint": unbound}),
-        )?,
+        gateway: file.section(Section::Gateway, gateway)?,
         lake: file.section(Section::Lake, json!({"dir": dir.join("lake")}))?,
     };
     if let Err(relay::config::ConfigProblems(problems)) = rooms.relay.check() {
@@ -70,6 +97,19 @@ impl Rooms {
         self.stream.publish_endpoint.clone_from(&endpoints.publishers);
         self.gateway.fanout_endpoint.clone_from(&endpoints.subscribers);
         self.gateway.request_endpoint.clone_from(&endpoints.requests);
+    }
+
+    /// Tells people where the gateway is, as far as the file names no address.
+    pub(crate) fn bound(&mut self, address: SocketAddr) {
+        let Some(people) = &mut self.gateway.people else { return };
+        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        let here = format!("http://{host}:{}", address.port());
+        for url in [&mut people.containers.gateway_url, &mut people.mcp.resource, &mut people.mcp.authorization_server]
+        {
+            if let Some(path) = url.strip_prefix(UNBOUND) {
+                *url = format!("{here}{path}");
+            }
+        }
     }
 }
 
@@ -114,27 +154,41 @@ pub(crate) async fn start_stream(
     Ok(status)
 }
 
-/// Starts the gateway on a bound listener.
-pub(crate) fn start_gateway(
+/// What a gateway stands on.
+pub(crate) struct Ground {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) lake: Lake,
+    pub(crate) secrets: gateway::PeopleSecrets,
+}
+
+/// Puts a gateway together for a bound listener.
+pub(crate) async fn open_gateway(
     platform: &mut Platform,
-    listener: tokio::net::TcpListener,
+    listener: &tokio::net::TcpListener,
     config: gateway::Config,
-    log: Arc<dyn EventLog>,
-    lake: Lake,
-) -> anyhow::Result<()> {
+    ground: Ground,
+) -> anyhow::Result<gateway::Gateway> {
     let resources = gateway::Resources {
-        log,
-        store: Arc::new(lake.clone()),
-        lake,
+        log: ground.log,
+        store: Arc::new(ground.lake.clone()),
+        lake: ground.lake,
         metrics: platform.metrics.clone(),
         readiness: platform.readiness("gateway"),
         clock: Clock::System,
     };
     let loopback = listener.local_addr()?.ip().is_loopback();
-    let gateway = gateway::Gateway::new(config, resources, loopback)?;
+    Ok(gateway::Gateway::new(config, resources, loopback)?.with_people(ground.secrets).await?)
+}
+
+/// Starts a gateway.
+pub(crate) fn start_gateway(platform: &Platform, listener: tokio::net::TcpListener, gateway: gateway::Gateway) {
     platform.status("gateway", gateway.status());
     platform.spawn(Stage::Gateway, "gateway", gateway.serve(listener, platform.token(Stage::Gateway)));
-    Ok(())
+}
+
+/// Reads the gateway's secrets.
+pub(crate) fn secrets(path: Option<&Path>) -> anyhow::Result<gateway::PeopleSecrets> {
+    Ok(path.map(service::config::load_secrets).transpose()?.unwrap_or_default())
 }
 
 /// Starts an ingestor.

@@ -6,9 +6,10 @@ use crate::cli::ProcessArgs;
 use crate::config::{ConfigFile, Section};
 use crate::listener::bind;
 use crate::platform::Platform;
-use crate::rooms::{self, Endpoints};
+use crate::rooms::{self, Endpoints, Ground};
 use crate::up::println_flush;
 use anyhow::Context;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -87,8 +88,20 @@ pub(crate) async fn gateway(args: &ProcessArgs) -> anyhow::Result<()> {
     println_flush(&format!("page: http://{}", page.local_addr()?))?;
     let log = rooms::open_log(&platform, &file.log, &data_dir)?;
     let lake = rooms::open_lake(lake).await?;
-    rooms::start_gateway(&mut platform, page, config, log, lake)?;
+    let ground = Ground { log, lake, secrets: rooms::secrets(args.secrets.as_deref())? };
+    let gateway = rooms::open_gateway(&mut platform, &page, config, ground).await?;
+    rooms::start_gateway(&platform, page, gateway);
     serve(platform, &file).await
+}
+
+/// Prints a link that signs the first admin in, once: for whoever runs a gateway as a service, whose output is a log.
+pub(crate) async fn login_link(args: &ProcessArgs) -> anyhow::Result<()> {
+    let (file, _) = load(args)?;
+    let config: gateway::Config = file.section(Section::Gateway, json!({}))?;
+    file.refuse(Section::Gateway, &config.problems())?;
+    let people = config.people.context("the section gateway.people is missing: this gateway has no accounts")?;
+    let link = gateway::login_link(people, rooms::secrets(args.secrets.as_deref())?).await?;
+    println_flush(&format!("login: {}", link.expose_secret()))
 }
 
 fn lake_defaults(data_dir: &Path) -> serde_json::Value {

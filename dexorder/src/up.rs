@@ -5,7 +5,8 @@ use crate::config::{ConfigFile, Section};
 use crate::data_dir::DataDir;
 use crate::listener::bind;
 use crate::platform::Platform;
-use crate::rooms::{self, Endpoints};
+use crate::rooms::{self, Endpoints, Ground};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -32,7 +33,9 @@ const SIM: [&str; 6] = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USD
 /// Runs the platform until it is stopped.
 pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let file = ConfigFile::load(args.config.as_deref())?;
-    let mut rooms = rooms::read(&file, &args.data_dir, args.listen)?;
+    let people = rooms::people(&args.data_dir, &args.python)?;
+    let mut rooms = rooms::read(&file, &args.data_dir, args.listen, Some(people))?;
+    let secrets = rooms::secrets(args.secrets.as_deref())?;
     let choice = choose(args.venues).await;
     // A first reading without the relay's port, so that a mistake is told before anything is bound or written.
     let intake = |endpoints: Option<&Endpoints>| read_ingestor(&file, &choice.venues, endpoints);
@@ -44,10 +47,14 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let mut platform = Platform::new(&file);
     let endpoints = rooms::start_relay(&platform, &rooms.relay)?;
     rooms.connect(&endpoints);
+    rooms.bound(address);
     let log = rooms::open_log(&platform, &file.log, data.path())?;
     let lake = rooms::open_lake(rooms.lake).await?;
     rooms::start_stream(&mut platform, rooms.stream, log.clone(), lake.clone()).await?;
-    rooms::start_gateway(&mut platform, page, rooms.gateway, log.clone(), lake)?;
+    let ground = Ground { log: log.clone(), lake, secrets };
+    let gateway = rooms::open_gateway(&mut platform, &page, rooms.gateway, ground).await?;
+    let link = gateway.login_link().await?;
+    rooms::start_gateway(&platform, page, gateway);
     let config = intake(Some(&endpoints))?;
     if !config.venues.is_empty() {
         rooms::start_ingestor(&mut platform, config, log).await?;
@@ -56,6 +63,10 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     platform.ready().await?;
     announce(&Announcement { data: data.path(), choice: &choice, endpoints: &endpoints, admin: &admin.to_string() })?;
     println_flush(&format!("page: http://{address}"))?;
+    if let Some(link) = link {
+        // Good once, for 15 minutes, and only on this terminal.
+        println_flush(&format!("login: http://{address}{}", link.expose_secret()))?;
+    }
     platform.run_until_stopped().await
 }
 

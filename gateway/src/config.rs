@@ -1,11 +1,12 @@
 //! Settings of the gateway. Addresses have no default; limits do.
 
+use crate::people::PeopleConfig;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Settings of the gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where HTTP and WebSocket are served.
@@ -29,6 +30,9 @@ pub struct Config {
     /// Whole series for backtests.
     #[serde(default)]
     pub bulk: BulkConfig,
+    /// Accounts, containers, the assistant. Without it the gateway shows markets only.
+    #[serde(default)]
+    pub people: Option<PeopleConfig>,
 }
 
 impl Config {
@@ -44,6 +48,7 @@ impl Config {
             series: SeriesConfig::default(),
             history: HistoryConfig::default(),
             bulk: BulkConfig::default(),
+            people: None,
         }
     }
 
@@ -71,7 +76,8 @@ impl Config {
             (bulk.stall > Duration::ZERO, "bulk.stall: must be greater than 0s"),
             (self.history.wait < http.request_timeout, "history.wait: must be shorter than http.request_timeout"),
         ];
-        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned()).collect()
+        let broken = rules.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned());
+        broken.chain(self.people.iter().flat_map(PeopleConfig::problems)).collect()
     }
 }
 
@@ -291,7 +297,8 @@ mod tests {
     fn addresses_suffice_and_each_limit_can_be_set() {
         let config = read(ADDRESSES).unwrap();
         let listen = "127.0.0.1:3000".parse().unwrap();
-        assert_eq!(config, Config::new(listen, "tcp://127.0.0.1:5558", "tcp://127.0.0.1:5559"));
+        let usual = Config::new(listen, "tcp://127.0.0.1:5558", "tcp://127.0.0.1:5559");
+        assert_eq!(format!("{config:?}"), format!("{usual:?}"));
         assert!(config.problems().is_empty(), "{:?}", config.problems());
         let text =
             format!("{ADDRESSES}live:\n  client_stuck: 250ms\nhttp:\n  connections: 7\n  allowed_hosts: [desk]\n");

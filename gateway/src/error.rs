@@ -32,6 +32,7 @@ pub(crate) enum Code {
     UpgradeRequired,
     Overloaded,
     Timeout,
+    Unauthenticated,
     Internal,
 }
 
@@ -41,6 +42,7 @@ impl Code {
             Self::Malformed | Self::InvalidField | Self::TooManyRows => StatusCode::BAD_REQUEST,
             Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
             Self::UnknownSymbol | Self::UnknownRequest | Self::NotAvailable | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::SnapshotGone => StatusCode::GONE,
             Self::VenueFailed => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -12,11 +12,13 @@ use crate::live::outbound;
 use crate::live::session::{SessionContext, close};
 use crate::live::upstream::{self, Feed};
 use crate::metrics::{BulkMetrics, DirectoryMetrics, HistoryMetrics, HttpMetrics, LiveMetrics, Refusal, SeriesMetrics};
+use crate::people::{People, PeopleError, PeopleSecrets};
 use crate::series::cache::Memory;
 use crate::series::candles::{CandleStore, Candles};
 use eventlog::EventLog;
 use lake::Lake;
 use proto::LogTopic;
+use secrecy::{ExposeSecret, SecretString};
 use service::admin::Readiness;
 use service::clock::Clock;
 use service::metrics::Metrics;
@@ -61,6 +63,9 @@ pub enum GatewayError {
     /// The listener is broken.
     #[error("listener: {0}")]
     Listener(#[from] std::io::Error),
+    /// Accounts, containers or the assistant do not start.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// Requests or sockets were still open at the deadline of the drain.
     #[error("{open} tasks not drained after {after:?}")]
     Drain {
@@ -82,6 +87,7 @@ pub struct Gateway {
     requests: Arc<DealerSocket>,
     notifications: Arc<SubSocket>,
     submissions: Submissions,
+    people: Option<People>,
 }
 
 /// Runs a gateway on a bound listener until `shutdown`.
@@ -91,11 +97,12 @@ pub struct Gateway {
 pub async fn run(
     listener: TcpListener,
     config: Config,
+    secrets: PeopleSecrets,
     resources: Resources,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
     let loopback = listener.local_addr()?.ip().is_loopback();
-    Gateway::new(config, resources, loopback)?.serve(listener, shutdown).await
+    Gateway::new(config, resources, loopback)?.with_people(secrets).await?.serve(listener, shutdown).await
 }
 
 impl Gateway {
@@ -149,7 +156,27 @@ impl Gateway {
             loopback,
             config,
         });
-        Ok(Self { app, resources, memory, live, fanout, requests, notifications, submissions })
+        Ok(Self { app, resources, memory, live, fanout, requests, notifications, submissions, people: None })
+    }
+
+    /// Opens accounts and assistant, if the configuration has people.
+    ///
+    /// # Errors
+    /// If a store, a key or a directory cannot be used.
+    pub async fn with_people(self, secrets: PeopleSecrets) -> Result<Self, GatewayError> {
+        let Some(config) = self.app.config.people.clone() else { return Ok(self) };
+        let people = People::open(config, secrets, self.app.clone(), &self.resources.metrics).await?;
+        Ok(Self { people: Some(people), ..self })
+    }
+
+    /// A link that signs the first admin in, once, relative to the gateway's address; none without people.
+    ///
+    /// # Errors
+    /// If the accounts cannot be reached.
+    pub async fn login_link(&self) -> Result<Option<SecretString>, GatewayError> {
+        let Some(people) = &self.people else { return Ok(None) };
+        let link = people.admin_link().await.map_err(PeopleError::from)?;
+        Ok(Some(SecretString::from(format!("/login?link={}", link.secret.expose_secret()))))
     }
 
     /// Diagnostics for `/status`; does not block.
@@ -179,6 +206,10 @@ impl Gateway {
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
         let readiness = self.resources.readiness.clone();
+        let people = self.people.clone();
+        if let Some(people) = &people {
+            people.start(&background, &stop);
+        }
         self.start(&background, &stop);
         let announce = {
             let (readiness, directory) = (readiness.clone(), app.directory.clone());
@@ -196,11 +227,14 @@ impl Gateway {
             open: app.metrics.connections.clone(),
             refused: Box::new(move || refused.refuse(Refusal::Connections)),
         };
-        service::http::serve(listener, router(app.clone()), limits, http).await;
+        service::http::serve(listener, router(app.clone(), people.clone()), limits, http).await;
         ready.abort();
         readiness.set(false);
         app.bulk.stopping.cancel();
         app.hub.close_all(close::RESTART);
+        if let Some(people) = &people {
+            people.shutdown().await;
+        }
         app.tracker.close();
         let after = app.config.http.drain_timeout;
         let drained = tokio::time::timeout(after, app.tracker.wait()).await;
@@ -215,7 +249,7 @@ impl Gateway {
 
     /// Starts what runs beside the server.
     fn start(self, background: &TaskTracker, stop: &CancellationToken) {
-        let Self { app, resources, memory, live, fanout, requests, notifications, submissions } = self;
+        let Self { app, resources, memory, live, fanout, requests, notifications, submissions, people: _ } = self;
         for topic in [LogTopic::EvtFeed, LogTopic::EvtInstrument] {
             let (log, clock) = (resources.log.clone(), resources.clock.clone());
             background.spawn(follow(app.directory.clone(), log, topic, clock, stop.clone()));

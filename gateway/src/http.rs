@@ -1,20 +1,25 @@
 //! HTTP: the routes, what guards them, and the page.
 //!
-//! `server` accepts connections, `router` puts the layers together, `guard` refuses foreign hosts and origins, `query` reads
+//! `router` puts the layers together, `guard` refuses foreign hosts and origins, `query` reads
 //! parameters; the rest is one file per route.
 
 pub(crate) mod assets;
 pub(crate) mod candles;
+pub(crate) mod chat;
 pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod indicators;
 pub(crate) mod instruments;
+pub(crate) mod mcp;
+pub(crate) mod notifications;
 pub(crate) mod openapi;
+pub(crate) mod person;
 pub(crate) mod query;
 pub(crate) mod router;
 pub(crate) mod venues;
 pub(crate) mod websocket;
+pub(crate) mod workspace;
 
 use crate::config::Config;
 use crate::directory::Problem;

@@ -28,6 +28,12 @@ pub(crate) enum Route {
     Openapi,
     Ws,
     Page,
+    Chat,
+    WsChat,
+    Auth,
+    Account,
+    Workspace,
+    Mcp,
 }
 
 /// Class of a status code.

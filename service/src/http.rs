@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +59,8 @@ pub async fn serve(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(RETRY).await;
@@ -72,7 +73,8 @@ pub async fn serve(
             continue;
         };
         limits.open.set(count(&places));
-        let connection = Connection { router: router.clone(), header_timeout: limits.header_timeout, place };
+        let header_timeout = limits.header_timeout;
+        let connection = Connection { router: router.clone(), header_timeout, place, peer: Peer(peer) };
         let (stop, gauge, places) = (stop.clone(), limits.open.clone(), places.clone());
         tracker.spawn(async move {
             connection.run(stream, stop).await;
@@ -92,10 +94,15 @@ impl Cut {
     }
 }
 
+/// Who is at the other end of the connection that a request came by: a client, or a proxy. An extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 struct Connection {
     router: Router,
     header_timeout: Duration,
     place: OwnedSemaphorePermit,
+    peer: Peer,
 }
 
 impl Connection {
@@ -105,9 +112,10 @@ impl Connection {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let cut = Cut(CancellationToken::new());
-        let inserted = cut.clone();
+        let (inserted, peer) = (cut.clone(), self.peer);
         let service = TowerToHyperService::new(self.router.map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(inserted.clone());
+            request.extensions_mut().insert(peer);
             request.map(Body::new)
         }));
         let mut builder = http1::Builder::new();

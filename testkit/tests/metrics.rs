@@ -28,8 +28,14 @@ fn documented(text: &str) -> BTreeMap<String, String> {
 /// True if the sources of the metric's process have the end of its name as a text.
 fn named_in_code(name: &str) -> bool {
     let (process, rest) = name.split_once('_').unwrap();
-    let room = if process == "agent" { "agent-container" } else { process };
-    let sources = sources(&workspace().join(room).join("src"));
+    let rooms: &[&str] = match process {
+        "agent" => &["agent-container"],
+        "gateway" => {
+            &["gateway", "gateway/accounts", "gateway/harness", "gateway/notifications", "gateway/provisioner"]
+        }
+        process => &[process],
+    };
+    let sources: String = rooms.iter().map(|room| sources(&workspace().join(room).join("src"))).collect();
     rest.match_indices('_').any(|(at, _)| sources.contains(&format!("\"{}\"", &rest[at + 1..])))
 }
 

@@ -116,7 +116,7 @@ fn is_a_room(path: &Path) -> bool {
 }
 
 /// What a room may know besides libraries (DESIGN: `proto ← {zmtp, eventlog, lake, trading, venues, service, user-events} ← processes ← dexorder`).
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 22] = [
     ("proto", &[]),
     ("zmtp", &[]),
     ("eventlog", &["proto"]),
@@ -128,7 +128,29 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("relay", &["proto", "zmtp", "service"]),
     ("ingestor", &["proto", "zmtp", "eventlog", "venues", "service"]),
     ("stream", &["proto", "zmtp", "eventlog", "lake", "service"]),
-    ("gateway", &["proto", "zmtp", "eventlog", "lake", "trading", "service", "user-events"]),
+    // The gateway's own rooms: each is a part of one process, and they meet in `gateway/src/people`.
+    ("accounts", &["proto", "service"]),
+    ("harness", &["proto", "service"]),
+    ("provisioner", &["proto", "service", "harness"]),
+    ("offline-assistant", &["proto", "trading", "service", "harness"]),
+    ("notifications", &["proto", "zmtp", "user-events", "service"]),
+    (
+        "gateway",
+        &[
+            "proto",
+            "zmtp",
+            "eventlog",
+            "lake",
+            "trading",
+            "service",
+            "user-events",
+            "accounts",
+            "harness",
+            "provisioner",
+            "offline-assistant",
+            "notifications",
+        ],
+    ),
     ("sandbox", &[]),
     ("agent-python", &["proto", "trading", "sandbox"]),
     ("agent-container", &["proto", "zmtp", "eventlog", "trading", "service", "user-events", "sandbox"]),
@@ -171,11 +193,14 @@ const EDGES: [(&str, &[&str]); 17] = [
 
 /// Crate names in the `[dependencies]` table of a manifest.
 fn dependencies(room: &str) -> Vec<String> {
-    // Two crates live in the container's room: they are of no use elsewhere.
+    // Some crates live in the room of the one process that uses them.
     let dir = match room {
-        "sandbox" => "agent-container/sandbox",
-        "agent-python" => "agent-container/python",
-        room => room,
+        "sandbox" => "agent-container/sandbox".to_owned(),
+        "agent-python" => "agent-container/python".to_owned(),
+        "accounts" | "harness" | "provisioner" | "offline-assistant" | "notifications" => {
+            format!("gateway/{room}")
+        }
+        room => room.to_owned(),
     };
     let text = std::fs::read_to_string(root().join(dir).join("Cargo.toml")).unwrap();
     let mut inside = false;

@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: the description of the API, made from the handlers.
 
-use crate::http::{candles, health, history, indicators, instruments, venues};
+use crate::http::{candles, chat, health, history, indicators, instruments, notifications, person, venues, workspace};
 use axum::http::header;
 use axum::response::IntoResponse;
 use std::sync::LazyLock;
@@ -17,17 +17,30 @@ use utoipa::OpenApi;
     ),
     paths(
         health::get, venues::get, instruments::get, candles::get, indicators::get, history::candles, history::ticks,
-        history::requests::post, history::requests::get
+        history::requests::post, history::requests::get, chat::post_message, chat::conversations, chat::turns, chat::events,
+        chat::stop, chat::prompts, workspace::files, workspace::file, workspace::file_history, workspace::file_diff,
+        workspace::memory, workspace::erase_memory, workspace::export_memory, workspace::backtests, workspace::backtest,
+        workspace::backtest_page, workspace::container, workspace::wake, notifications::list, notifications::read, person::export, person::erase
     ),
     tags(
         (name = "platform", description = "The platform itself"),
         (name = "market", description = "Market data"),
-        (name = "history", description = "Whole series for backtests (docs/protocol/11-history-http.md)")
+        (name = "history", description = "Whole series for backtests (docs/protocol/11-history-http.md)"),
+        (name = "chat", description = "The assistant (docs/protocol/12-chat.md)"),
+        (name = "workspace", description = "The caller's container: files, memory, backtests"),
+        (name = "accounts", description = "Accounts, sessions, keys (docs/protocol/13-accounts.md)")
     )
 )]
 struct ApiDoc;
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| ApiDoc::openapi().to_json().unwrap_or_default());
+/// The gateway's own routes and those of the accounts.
+fn document() -> utoipa::openapi::OpenApi {
+    let mut document = ApiDoc::openapi();
+    document.merge(accounts::http::openapi());
+    document
+}
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
 
 pub(crate) async fn get() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
@@ -36,16 +49,19 @@ pub(crate) async fn get() -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::router::{API_ROUTES, STREAM_ROUTES};
+    use crate::http::router::{API_ROUTES, PEOPLE_ROUTES, PERSON_ROUTES, STREAM_ROUTES};
     use std::collections::BTreeSet;
 
     #[test]
     fn the_documented_paths_are_those_of_the_router() {
-        let document = ApiDoc::openapi();
+        let document = document();
         let documented: BTreeSet<&str> = document.paths.paths.keys().map(String::as_str).collect();
-        let routed: BTreeSet<&str> = API_ROUTES.iter().chain(&STREAM_ROUTES).map(|(path, _)| *path).collect();
+        let of_markets = API_ROUTES.iter().chain(&STREAM_ROUTES).map(|(path, _)| *path);
+        let of_people = PEOPLE_ROUTES.iter().chain(&PERSON_ROUTES).map(|(path, _)| *path);
+        let routed: BTreeSet<&str> = of_markets.chain(of_people).chain(accounts::http::paths()).collect();
         assert_eq!(documented, routed);
-        assert!(document.paths.paths.values().all(|item| item.get.is_some() || item.post.is_some()));
+        let account = &document.paths.paths["/api/v1/account"];
+        assert!(account.get.is_some() && account.delete.is_some(), "methods of two rooms");
     }
 
     #[test]

@@ -7,12 +7,15 @@ import { createRoot } from 'react-dom/client';
 import { App } from './app/App';
 import { createPlatform, startPlatform } from './app/platform';
 import { PlatformContext } from './app/platform-context';
+import { takeArrival } from './session/login-link';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
 
+// First of all: a login token does not stay in the address bar.
+const arrival = takeArrival();
 const platform = createPlatform();
-startPlatform(platform);
+startPlatform(platform, arrival);
 createRoot(root).render(
   <StrictMode>
     <PlatformContext value={platform}>

@@ -20,8 +20,11 @@ const TYPES = {
   '.svg': 'image/svg+xml',
   '.woff2': 'font/woff2',
 };
+/** As the gateway's. */
 const POLICY =
-  "default-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'";
+  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+  "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; " +
+  "form-action 'self'; frame-ancestors 'none'";
 const QUOTE_EVERY_MS = 120;
 const CANDLE_EVERY_MS = 100;
 const TRADE_EVERY_MS = 40;
@@ -37,18 +40,25 @@ class Refusal extends Error {
   }
 }
 
-/** Starts the mock; `close()` ends it. */
+/** Starts the mock; `close()` ends it. An extension may answer requests and upgrades before the market does. */
 export async function startMock({
   port = 0,
   mode = 'SIM',
   seed = 7,
   venues = ['SIM'],
   trouble = false,
+  extension = undefined,
 } = {}) {
-  const gateway = new MockGateway({ mode, venues, market: createMarket({ seed, venues, trouble }) });
-  const server = createServer((request, response) => void gateway.answer(request, response));
-  const sockets = new WebSocketServer({ server, path: '/ws' });
-  sockets.on('connection', (socket) => gateway.connect(socket));
+  const market = createMarket({ seed, venues, trouble });
+  const gateway = new MockGateway({ mode, venues, market });
+  const server = createServer(async (request, response) => {
+    if ((await extension?.answer(request, response)) !== true) await gateway.answer(request, response);
+  });
+  const sockets = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request, socket, head) => {
+    if (extension?.upgrade(request, socket, head, sockets) === true) return;
+    sockets.handleUpgrade(request, socket, head, (client) => gateway.connect(client));
+  });
   const stop = gateway.run();
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {

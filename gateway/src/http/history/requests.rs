@@ -118,16 +118,22 @@ impl RequestBody {
         if let Some(interval) = interval {
             (from_ns, to_ns) = (ceil(interval, from_ns), ceil(interval, to_ns));
         }
-        if from_ns >= to_ns {
-            return Err(ApiError::field("to", "to: must be after from"));
-        }
-        let windows = interval.map_or(0, |interval| (to_ns - from_ns) / interval.nanos());
-        if windows > most as u64 {
-            let message = format!("to: {windows} candles from `from` on, limit {most}");
-            return Err(ApiError::new(Code::TooManyRows, message).about("to"));
-        }
-        Ok(HistoryRange { venue, symbol, interval, from_ns, to_ns })
+        bounded_range(HistoryRange { venue, symbol, interval, from_ns, to_ns }, most)
     }
+}
+
+/// A range that is one, of at most so many candles.
+pub(crate) fn bounded_range(range: HistoryRange, most: usize) -> Result<HistoryRange, ApiError> {
+    let HistoryRange { interval, from_ns, to_ns, .. } = range;
+    if from_ns >= to_ns {
+        return Err(ApiError::field("to", "to: must be after from"));
+    }
+    let windows = interval.map_or(0, |interval| (to_ns - from_ns) / interval.nanos());
+    if windows > most as u64 {
+        let message = format!("to: {windows} candles from `from` on, limit {most}");
+        return Err(ApiError::new(Code::TooManyRows, message).about("to"));
+    }
+    Ok(range)
 }
 
 /// Asks for history that the lake does not have yet.

@@ -18,27 +18,43 @@ export class ApiError extends Error {
   readonly status: number | undefined;
   readonly code: string | undefined;
   readonly retryable: boolean;
+  /** Of the request, if one is at fault. */
+  readonly field: string | undefined;
+  /** Seconds after which the gateway expects the same request to be taken. */
+  readonly retryAfter: number | undefined;
 
   constructor(
     kind: ApiErrorKind,
     message: string,
-    detail: { status?: number; code?: string; retryable?: boolean; cause?: unknown } = {},
+    detail: {
+      status?: number;
+      code?: string;
+      retryable?: boolean;
+      field?: string;
+      retryAfter?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: detail.cause });
     this.kind = kind;
     this.status = detail.status;
     this.code = detail.code;
+    this.field = detail.field;
+    this.retryAfter = detail.retryAfter;
     this.retryable = detail.retryable ?? (kind === 'unreachable' || kind === 'timeout' || kind === 'broken');
   }
 
   /** Reads the gateway's error body; an unknown body still gives an error with the status. */
-  static fromResponse(status: number, body: unknown): ApiError {
+  static fromResponse(status: number, body: unknown, retryAfter?: number): ApiError {
     const kind = status >= 500 ? 'broken' : 'refused';
     try {
       const error = asRecord(asRecord(body).error, 'error');
       const retryable = optional(error.retryable, asBoolean, 'error.retryable');
+      const field = optional(error.field, asString, 'error.field');
       return new ApiError(kind, asString(error.message, 'error.message'), {
         status,
+        ...(field === undefined || field === '' ? {} : { field }),
+        ...(retryAfter === undefined ? {} : { retryAfter }),
         code: asString(error.code, 'error.code'),
         ...(retryable === undefined ? {} : { retryable }),
       });
@@ -49,6 +65,7 @@ export class ApiError extends Error {
 
   /** The next step, in words for the user. */
   get advice(): string {
+    if (this.status === 401) return 'Sign in, then it comes.';
     return this.kind === 'refused' && this.retryable ? 'Try again in a moment.' : ADVICE[this.kind];
   }
 }

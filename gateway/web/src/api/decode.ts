@@ -48,6 +48,14 @@ export function asTime(value: unknown, path: string): number {
   return ms;
 }
 
+/** A time as RFC 3339 or as a count of seconds, milliseconds or nanoseconds since the epoch, as milliseconds. */
+export function asMoment(value: unknown, path: string): number {
+  if (typeof value !== 'number') return asTime(value, path);
+  const number = asNumber(value, path);
+  if (number > 1e16) return number / 1e6;
+  return number > 1e11 ? number : number * 1000;
+}
+
 export function asOneOf<const T extends string>(value: unknown, allowed: readonly T[], path: string): T {
   const found = allowed.find((item) => item === value);
   if (found === undefined) throw new DecodeError(path, allowed.join(' | '));

@@ -1,6 +1,6 @@
-// On a narrow screen the three parts of the page are tabs at the bottom.
+// On a narrow screen the parts of the page are tabs at the bottom.
 import { useStore } from '../state/store';
-import { ChartIcon, ListIcon, TradesIcon } from '../ui/icons';
+import { ChartIcon, ChatIcon, FileIcon, ListIcon, TradesIcon } from '../ui/icons';
 import { usePlatform } from './platform-context';
 import type { Tab } from './view-state';
 
@@ -8,6 +8,8 @@ const TABS: readonly (readonly [tab: Tab, label: string, icon: () => React.React
   ['watch', 'Watch', ListIcon],
   ['chart', 'Chart', ChartIcon],
   ['trades', 'Trades', TradesIcon],
+  ['chat', 'Chat', ChatIcon],
+  ['work', 'Work', FileIcon],
 ];
 
 export function PhoneTabs() {

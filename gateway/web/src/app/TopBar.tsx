@@ -2,8 +2,9 @@
 import { ConnectionState } from '../health/ConnectionState';
 import { FeedHealth } from '../health/FeedHealth';
 import { ModeBadge } from '../health/ModeBadge';
+import { useStore } from '../state/store';
 import { ThemeToggle } from '../theme/ThemeToggle';
-import { KeyboardIcon, SearchIcon } from '../ui/icons';
+import { ChatIcon, KeyboardIcon, PersonIcon, SearchIcon } from '../ui/icons';
 import { usePlatform } from './platform-context';
 
 const COMMAND_KEY = /Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘' : 'Ctrl';
@@ -35,7 +36,47 @@ export function TopBar() {
           <KeyboardIcon />
         </button>
         <ThemeToggle />
+        <ChatToggle />
+        <AccountButton />
       </div>
     </header>
+  );
+}
+
+function ChatToggle() {
+  const { layout } = usePlatform();
+  const open = useStore(layout.chatOpen);
+  return (
+    <button
+      type="button"
+      className="icon-button chat-toggle"
+      aria-pressed={open}
+      aria-label={open ? 'Hide the chat' : 'Show the chat'}
+      title={open ? 'Hide the chat (C)' : 'Show the chat (C)'}
+      onClick={layout.toggleChat}
+    >
+      <ChatIcon />
+    </button>
+  );
+}
+
+function AccountButton() {
+  const { session, view } = usePlatform();
+  const state = useStore(session.state);
+  const signedIn = state.status === 'signed-in';
+  const label = signedIn ? `Account of ${state.user.name}` : 'Sign in';
+  return (
+    <button
+      type="button"
+      className="account-button"
+      data-testid="account-button"
+      aria-label={label}
+      title={label}
+      disabled={state.status === 'starting'}
+      onClick={() => view.overlay.set(signedIn ? 'account' : 'sign-in')}
+    >
+      <PersonIcon />
+      <span>{signedIn ? state.user.name : state.status === 'starting' ? '' : 'Sign in'}</span>
+    </button>
   );
 }

@@ -1,4 +1,7 @@
 // `window.__dexorder`: read-only facts about the chart for end-to-end tests and for support. Not an interface to build on.
+import type { AnnotationBook } from '../chart/annotations';
+import { chosenKey } from '../indicators/catalog';
+import type { ChosenIndicators } from '../indicators/chosen';
 import type { CurrentSession } from './current-session';
 import type { ViewState } from './view-state';
 
@@ -18,6 +21,10 @@ export interface PageFacts {
   interval(): string;
   /** `VENUE:SYMBOL`, or empty before there is one. */
   symbol(): string;
+  /** Indicators that are chosen, for example `rsi:14`. */
+  indicators(): string[];
+  /** Markers and levels on the symbol that is shown. */
+  marks(): { markers: number; levels: number };
   /** Times that live candles were painted. */
   updates(): number;
 }
@@ -27,10 +34,19 @@ export class Diagnostics {
   surface: { readonly updates: number } | undefined;
   private readonly view: ViewState;
   private readonly current: CurrentSession;
+  private readonly indicators: ChosenIndicators;
+  private readonly annotations: AnnotationBook;
 
-  constructor(view: ViewState, current: CurrentSession) {
+  constructor(
+    view: ViewState,
+    current: CurrentSession,
+    indicators: ChosenIndicators,
+    annotations: AnnotationBook,
+  ) {
     this.view = view;
     this.current = current;
+    this.indicators = indicators;
+    this.annotations = annotations;
   }
 
   install(): void {
@@ -45,6 +61,13 @@ export class Diagnostics {
       candleCount: () => series()?.candles.length ?? 0,
       interval: () => this.view.interval.get(),
       symbol: () => this.view.symbol.get() ?? '',
+      indicators: () => this.indicators.list.get().map(chosenKey),
+      marks: () => {
+        const symbol = this.view.symbol.get();
+        const { markers, levels } =
+          symbol === undefined ? { markers: {}, levels: {} } : this.annotations.of(symbol);
+        return { markers: Object.values(markers).flat().length, levels: Object.values(levels).flat().length };
+      },
       updates: () => this.surface?.updates ?? 0,
     });
     Object.defineProperty(window, '__dexorder', { value: facts });

@@ -4,9 +4,9 @@ import type { Interval } from '../market/interval';
 import { Store } from '../state/store';
 import { formatUrl, parseUrl } from './url-state';
 
-export type Tab = 'watch' | 'chart' | 'trades';
+export type Tab = 'watch' | 'chart' | 'trades' | 'chat' | 'work';
 /** What lies over the page. */
-export type Overlay = 'palette' | 'shortcuts';
+export type Overlay = 'palette' | 'shortcuts' | 'sign-in' | 'account';
 
 export class ViewState {
   readonly symbol: Store<InstrumentId | undefined>;

@@ -6,8 +6,9 @@ import { symbolOf } from '../market/instrument';
 import { intervalName } from '../market/interval';
 import type { SeriesSession } from '../series/series-session';
 import { useStore } from '../state/store';
-import { ToLatestIcon } from '../ui/icons';
+import { CloseIcon, ToLatestIcon } from '../ui/icons';
 import { usePrecision } from '../watchlist/use-precision';
+import { isEmpty, NO_ANNOTATIONS } from './annotations';
 import { ChartFooter } from './ChartFooter';
 import { ChartNotices } from './ChartNotices';
 import { ChartSkeleton } from './ChartSkeleton';
@@ -19,6 +20,7 @@ import { SymbolHeader } from './SymbolHeader';
 import { TimeframeBar } from './TimeframeBar';
 import { useChartSurface } from './use-chart-surface';
 import './chart.css';
+import './marks.css';
 
 export function ChartPanel() {
   const platform = usePlatform();
@@ -67,13 +69,16 @@ interface OverlaysProps {
 }
 
 function Overlays({ session, surface, host }: OverlaysProps) {
-  const { indicatorBook } = usePlatform();
+  const { indicatorBook, annotations } = usePlatform();
+  const { instrument } = session.entry;
+  const marked = useStore(annotations.book).get(instrument);
   const drawn = useStore(indicatorBook.drawn);
   const { phase, loadingOlder } = useStore(session.state);
 
   const precision = usePrecision(session.entry.instrument, session.entry.series.last?.close);
 
   useEffect(() => surface?.indicators.set(drawn), [surface, drawn]);
+  useEffect(() => surface?.marks.set(marked ?? NO_ANNOTATIONS), [surface, marked]);
   useEffect(() => surface?.setPrecision(precision.price), [surface, precision.price]);
 
   return (
@@ -84,6 +89,18 @@ function Overlays({ session, surface, host }: OverlaysProps) {
           <Legend entry={session.entry} surface={surface} />
           <IndicatorLegend entry={session.entry} surface={surface} host={host} drawn={drawn} />
         </div>
+      )}
+      {marked !== undefined && !isEmpty(marked) && (
+        <button
+          type="button"
+          className="clear-marks"
+          data-testid="clear-marks"
+          title="Remove markers and levels from this chart"
+          onClick={() => annotations.clear(instrument)}
+        >
+          Marks
+          <CloseIcon />
+        </button>
       )}
       <div className="older-bar" data-active={loadingOlder} aria-hidden="true" />
       <ChartNotices session={session} />

@@ -18,6 +18,7 @@ import { readyMargin } from '../series/page-size';
 import type { FrameBatch } from '../state/frame-batch';
 import { Store } from '../state/store';
 import type { ChartColors } from './chart-colors';
+import { ChartMarks } from './chart-marks';
 import {
   BAR_SPACING,
   candleOptions,
@@ -50,6 +51,7 @@ export class ChartSurface {
   /** Changes with every paint: a signal for what is shown beside the chart. */
   readonly painted = new Store(0);
   readonly indicators: IndicatorLines;
+  readonly marks: ChartMarks;
   private readonly chart: IChartApiBase<Time>;
   private readonly candles: ISeriesApi<'Candlestick'>;
   private readonly volume: ISeriesApi<'Histogram'>;
@@ -81,6 +83,7 @@ export class ChartSurface {
     this.volume = this.chart.addSeries(HistogramSeries, volumeOptions);
     this.volume.priceScale().applyOptions(volumeScale);
     this.indicators = new IndicatorLines(this.chart, colors);
+    this.marks = new ChartMarks(this.candles, colors);
     this.hold = new HoldWatch(host, () => frames.add(this.reconsider));
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(this.viewChanged);
     this.chart.subscribeCrosshairMove((event) =>
@@ -102,6 +105,7 @@ export class ChartSurface {
     this.chart.applyOptions(chartOptions(colors));
     this.candles.applyOptions(candleOptions(colors));
     this.indicators.setColors(colors);
+    this.marks.setColors(colors);
     this.stale = true;
     this.frames.add(this.paint);
   }
@@ -244,6 +248,7 @@ export class ChartSurface {
     this.painting = false;
     this.window = { start: this.window.start, end };
     this.rows = series.candles.slice(this.window.start, end);
+    if (this.rows.at(-1)?.time !== lastPainted) this.marks.paint(this.rows);
   }
 
   /** The series changed in its middle, or the colours did: keeps the moment at the right edge of the view. */
@@ -291,6 +296,7 @@ export class ChartSurface {
       })),
     );
     this.indicators.paint(rows);
+    this.marks.paint(rows);
     this.painting = false;
     this.painted.set(this.painted.get() + 1);
     this.frames.add(this.reconsider);

@@ -59,6 +59,22 @@ export class ChosenIndicators {
     this.save([...list, next]);
   }
 
+  /** Adds one with its parameters; it is what was asked for last, so the oldest makes room for it. */
+  put(chosen: ChosenIndicator): void {
+    const key = chosenKey(chosen);
+    const list = this.list.get();
+    if (list.some((item) => chosenKey(item) === key)) return;
+    this.save([...list.slice(-(MAX_CHOSEN - 1)), chosen]);
+  }
+
+  removeKind(kind: IndicatorKind): void {
+    this.save(this.list.get().filter((item) => item.kind !== kind));
+  }
+
+  removeAll(): void {
+    this.save([]);
+  }
+
   change(key: string, params: readonly number[]): void {
     this.save(this.list.get().map((item) => (chosenKey(item) === key ? { ...item, params } : item)));
   }

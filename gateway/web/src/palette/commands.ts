@@ -1,12 +1,24 @@
 // What the command palette can do besides opening symbols, and how typed words find it.
+import type { AccountPage } from '../account/account-pages';
+import { focusComposer } from '../app/focus';
+import type { DrawerTab } from '../app/layout-state';
 import type { Platform } from '../app/platform';
+import { runningTurn } from '../chat/conversation';
 import { chosenLabel, INDICATORS, withDefaults } from '../indicators/catalog';
 import { symbolOf, venueOf } from '../market/instrument';
 import { INTERVALS, intervalLabel, intervalName } from '../market/interval';
 
 export interface Command {
   readonly id: string;
-  readonly group: 'Watch list' | 'Symbols' | 'Timeframe' | 'Indicators' | 'Page';
+  readonly group:
+    | 'Assistant'
+    | 'Watch list'
+    | 'Symbols'
+    | 'Timeframe'
+    | 'Indicators'
+    | 'Workspace'
+    | 'Account'
+    | 'Page';
   readonly title: string;
   readonly hint: string;
   /** The key that does the same. */
@@ -64,7 +76,99 @@ export function commandsOf(platform: Platform): Command[] {
       run: () => view.overlay.set('shortcuts'),
     },
   ];
-  return [...watched, ...timeframes, ...toggles, ...page];
+  return [
+    ...assistantCommands(platform),
+    ...watched,
+    ...timeframes,
+    ...toggles,
+    ...personalCommands(platform),
+    ...page,
+  ];
+}
+
+/** What one does with the conversation; nothing for somebody who is not signed in. */
+function assistantCommands({ session, chat, view, layout }: Platform): Command[] {
+  if (session.user === undefined) return [];
+  const toChat = () => {
+    layout.chatOpen.set(true);
+    view.tab.set('chat');
+    requestAnimationFrame(() => focusComposer());
+  };
+  const stop: Command[] =
+    runningTurn(chat.conversation.get()) === undefined
+      ? []
+      : [command('stop', 'Assistant', 'Stop the answer', () => void chat.stopTurn(), 'Esc')];
+  const prompts = (chat.prompts.get() ?? []).map(({ id, label, text }) => ({
+    ...command(`prompt ${id}`, 'Assistant', label, () => {
+      toChat();
+      chat.send(text);
+    }),
+    hint: text,
+  }));
+  return [
+    ...stop,
+    command('ask', 'Assistant', 'Ask the assistant', toChat, '/'),
+    command('new conversation', 'Assistant', 'New conversation', () => {
+      chat.startNew();
+      toChat();
+    }),
+    ...prompts,
+  ];
+}
+
+const command = (
+  id: string,
+  group: Command['group'],
+  title: string,
+  run: () => void,
+  key?: string,
+): Command => ({
+  id,
+  group,
+  title,
+  hint: '',
+  run,
+  ...(key === undefined ? {} : { key }),
+});
+
+function personalCommands({ session, layout, view, accountPages }: Platform): Command[] {
+  const chat = command(
+    'chat',
+    'Page',
+    layout.chatOpen.get() ? 'Hide the chat' : 'Show the chat',
+    layout.toggleChat,
+    'C',
+  );
+  if (session.user === undefined)
+    return [command('sign in', 'Account', 'Sign in', () => view.overlay.set('sign-in')), chat];
+  const open = (tab: DrawerTab) => () => {
+    layout.openDrawer(tab);
+    view.tab.set('work');
+  };
+  const page = (name: AccountPage) => () => {
+    accountPages.page.set(name);
+    view.overlay.set('account');
+  };
+  const admin =
+    session.user.role === 'admin'
+      ? [
+          command('users', 'Account', 'Users', page('users')),
+          command('audit', 'Account', 'Audit', page('audit')),
+        ]
+      : [];
+  return [
+    command('files', 'Workspace', 'Files', open('files')),
+    command('backtests', 'Workspace', 'Backtests', open('backtests')),
+    command('memory', 'Workspace', 'Memory', open('memory')),
+    command('activity', 'Workspace', 'Activity', open('activity')),
+    command('account', 'Account', 'Profile and limits', page('profile')),
+    command('security', 'Account', 'Password and second factor', page('security')),
+    command('sessions', 'Account', 'Sessions', page('sessions')),
+    command('api keys', 'Account', 'API keys and MCP', page('keys')),
+    ...admin,
+    command('sign out', 'Account', 'Sign out', () => void session.signOut()),
+    chat,
+  ];
 }
 
 /** Every typed word must begin a word of the command. */

@@ -11,7 +11,8 @@ import { VenueFilter } from './VenueFilter';
 import './search.css';
 
 export function SymbolSearch() {
-  const { fetchInstruments, instruments, view, watchList } = usePlatform();
+  const { fetchInstruments, instruments, view, watchList, session: user } = usePlatform();
+  const signedIn = useStore(user.state).status === 'signed-in';
   const [session] = useState(() => new SearchSession(fetchInstruments, instruments.learn));
   const state = useStore(session.state);
   const [open, setOpen] = useState(false);
@@ -84,7 +85,7 @@ export function SymbolSearch() {
           else navigation.onKey(event);
         }}
       />
-      <kbd>/</kbd>
+      <kbd>{signedIn ? 'S' : '/'}</kbd>
       {open && (
         <div className="search-panel">
           <VenueFilter chosen={state.venue} onChoose={session.setVenue} />

@@ -48,3 +48,12 @@ export function browserStorage(): TextStorage | undefined {
     return undefined;
   }
 }
+
+/** The storage of this tab: it survives a reload, other tabs have their own. */
+export function tabStorage(): TextStorage | undefined {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return undefined;
+  }
+}

@@ -17,6 +17,7 @@ export function Dialog({ label, className, onClose, children }: DialogProps) {
     node?.showModal();
     // Without a field to type into, no button should look chosen.
     if (node?.querySelector('input') === null) node.focus();
+    node?.querySelector<HTMLElement>('[data-autofocus]')?.focus();
     // The backdrop belongs to the dialog element itself, its content to children.
     const backdrop = (event: PointerEvent) => {
       if (event.target === node) node?.close();

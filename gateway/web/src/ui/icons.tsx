@@ -50,3 +50,37 @@ export const InfoIcon = icon(
     <path d="M8 7.4v3.4M8 5.1v.1" />
   </>,
 );
+export const CheckIcon = icon(<path d="m3 8.5 3.25 3.25L13 5" />);
+export const CrossIcon = icon(<path d="m4.5 4.5 7 7M11.5 4.5l-7 7" />);
+export const CopyIcon = icon(
+  <>
+    <rect x="5.5" y="5.5" width="8" height="8" rx="1.75" />
+    <path d="M10.5 5.5V4A1.5 1.5 0 0 0 9 2.5H4A1.5 1.5 0 0 0 2.5 4v5A1.5 1.5 0 0 0 4 10.5h1.5" />
+  </>,
+);
+export const ChatIcon = icon(
+  <path d="M13.5 7.6c0 2.8-2.5 5-5.5 5-.8 0-1.6-.2-2.3-.4L2.5 13.5l.9-2.7A4.7 4.7 0 0 1 2.5 7.6c0-2.8 2.5-5 5.5-5s5.5 2.2 5.5 5Z" />,
+);
+export const SendIcon = icon(<path d="M8 13.2V3M3.6 7.4 8 3l4.4 4.4" />);
+export const StopIcon = icon(<rect x="4" y="4" width="8" height="8" rx="1.5" fill="currentColor" />);
+export const PersonIcon = icon(
+  <>
+    <circle cx="8" cy="5.4" r="2.75" />
+    <path d="M2.75 13.5c.6-2.6 2.7-4 5.25-4s4.65 1.4 5.25 4" />
+  </>,
+);
+export const DrawerIcon = icon(
+  <>
+    <rect x="2" y="2.75" width="12" height="10.5" rx="1.75" />
+    <path d="M2 9h12" />
+  </>,
+);
+export const CollapseIcon = icon(<path d="m6 3.5 4.5 4.5L6 12.5" />);
+export const ChevronIcon = icon(<path d="m4 6 4 4 4-4" />);
+export const OpenIcon = icon(
+  <path d="M9.5 2.5h4v4M13.2 2.8 7.5 8.5M11.5 9.5v3a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1h3" />,
+);
+export const FileIcon = icon(
+  <path d="M9 2H4.5A1.25 1.25 0 0 0 3.25 3.25v9.5A1.25 1.25 0 0 0 4.5 14h7a1.25 1.25 0 0 0 1.25-1.25V5.75L9 2Zm0 0v3.75h3.75" />,
+);
+export const MoreIcon = icon(<path d="M3 8h.1M8 8h.1M13 8h.1" strokeWidth="2.4" />);

@@ -33,7 +33,7 @@ export function WatchListPanel() {
       </ul>
       {items?.length === 0 && (
         <p className="watch-empty">
-          Nothing here yet. Press <kbd>/</kbd> to find a symbol and <kbd>Shift</kbd>+<kbd>Enter</kbd> to add
+          Nothing here yet. Press <kbd>S</kbd> to find a symbol and <kbd>Shift</kbd>+<kbd>Enter</kbd> to add
           it.
         </p>
       )}

@@ -62,7 +62,7 @@ fn pid(dir: &Path, number: u128) -> u32 {
     record["process"]["pid"].as_u64().unwrap().try_into().unwrap()
 }
 
-async fn asleep(real: &Real, number: u128) {
+async fn await_slumber(real: &Real, number: u128) {
     let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
     let wait = async {
         while real.provisioner.state(user(number)).await.state != Phase::Asleep {
@@ -73,7 +73,7 @@ async fn asleep(real: &Real, number: u128) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_the_gateway_asks_for_is_there_and_stays_over_a_sleep() {
+async fn everything_the_gateway_asks_for_is_there_and_stays_while_it_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let Some(real) = start(dir.path(), &json!({"idle_timeout": "1s"})) else { return };
     let (client, me) = (&real.client, user(1));
@@ -86,7 +86,7 @@ async fn everything_the_gateway_asks_for_is_there_and_stays_over_a_sleep() {
     let arguments = json!({"name": "top", "code": code, "command_id": "w1"});
     let written = client.ask(me, "write_indicator", arguments, Repeat::Safely).await.unwrap();
     client.set_watch_list(me, None, &["SIM:BTC/USDT".to_owned()], "l1").await.unwrap();
-    asleep(&real, 1).await;
+    await_slumber(&real, 1).await;
     let woken = client.ensure(me).await.unwrap();
     assert_eq!(woken.how, How::Woken);
     let found = client.search_memory(me, "stop 58000", Some(3)).await.unwrap();

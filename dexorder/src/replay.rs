@@ -13,6 +13,7 @@ use ingestor::replay::{ReplayConfig, ReplayParts, ReplaySummary, play};
 use proto::LogTopic;
 use service::clock::Clock;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let file = ConfigFile::load(args.config.as_deref())?;
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut rooms = rooms::read(&file, &args.data_dir, args.listen.unwrap_or(nowhere), None)?;
+    let people = rooms::people(&args.data_dir, Path::new("python3"))?;
+    let mut rooms = rooms::read(&file, &args.data_dir, args.listen.unwrap_or(nowhere), &people)?;
+    // A replay is looked at, by whoever sits before it: it has markets and nobody else.
+    rooms.gateway.people = None;
     let replay = ReplayConfig {
         files: args.files.clone(),
         venue: args.venue.as_deref().map(str::parse).transpose().context("--venue")?,

@@ -69,14 +69,11 @@ pub(crate) fn read(
     file: &ConfigFile,
     data_dir: &Path,
     listen: SocketAddr,
-    people: Option<serde_json::Value>,
+    people: &serde_json::Value,
 ) -> anyhow::Result<Rooms> {
     let dir = std::path::absolute(data_dir)?;
     let unbound = "tcp://127.0.0.1:0";
-    let mut gateway = json!({"listen": listen, "fanout_endpoint": unbound, "request_endpoint": unbound});
-    if let Some(people) = people {
-        gateway["people"] = people;
-    }
+    let gateway = json!({"listen": listen, "fanout_endpoint": unbound, "request_endpoint": unbound, "people": people});
     let rooms = Rooms {
         relay: file.section(Section::Relay, json!({}))?,
         stream: file.section(Section::Stream, json!({"state_dir": dir.join("stream"), "publish_endpoint": unbound}))?,

@@ -34,7 +34,7 @@ const SIM: [&str; 6] = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USD
 pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let file = ConfigFile::load(args.config.as_deref())?;
     let people = rooms::people(&args.data_dir, &args.python)?;
-    let mut rooms = rooms::read(&file, &args.data_dir, args.listen, Some(people))?;
+    let mut rooms = rooms::read(&file, &args.data_dir, args.listen, &people)?;
     let secrets = rooms::secrets(args.secrets.as_deref())?;
     let choice = choose(args.venues).await;
     // A first reading without the relay's port, so that a mistake is told before anything is bound or written.

@@ -95,7 +95,8 @@ impl Store {
                             // FULL syncs the log at each commit: what was acked survives a loss of power.
                             let pragmas = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
                                            PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; \
-                                           PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864;";
+                                           PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864; \
+                                           PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192;";
                             connection.execute(pragmas).await.map(drop)
                         })
                     })

@@ -11,7 +11,7 @@ use crate::store::{Pending, Release, Settlement, Store};
 use crate::writer::WriterHandle;
 use proto::UserId;
 use service::clock::Clock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -44,6 +44,28 @@ pub(crate) struct Dispatcher {
     parts: DispatcherParts,
     registered: Vec<ChannelKind>,
     unstored: Mutex<HashMap<(UserId, u64), ChannelKind>>,
+    /// Lanes served now. A wall clock that jumps ends leases early: not even then is a user served twice at a time here.
+    running: Mutex<HashSet<UserId>>,
+}
+
+/// A lane that is served; it ends with this, also by a panic.
+struct Running {
+    dispatcher: Arc<Dispatcher>,
+    user_id: UserId,
+}
+
+impl Running {
+    /// `None` if it is served already.
+    fn start(dispatcher: &Arc<Dispatcher>, user_id: UserId) -> Option<Self> {
+        let started = dispatcher.running().insert(user_id);
+        started.then(|| Self { dispatcher: Arc::clone(dispatcher), user_id })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.dispatcher.running().remove(&self.user_id);
+    }
 }
 
 /// One run of a user's lane.
@@ -69,7 +91,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 impl Dispatcher {
     pub(crate) fn new(parts: DispatcherParts) -> Arc<Self> {
         let registered = parts.channels.iter().map(|channel| channel.kind()).collect();
-        Arc::new(Self { parts, registered, unstored: Mutex::default() })
+        Arc::new(Self { parts, registered, unstored: Mutex::default(), running: Mutex::default() })
     }
 
     /// Delivers until it is stopped; then waits for what is being sent.
@@ -101,7 +123,9 @@ impl Dispatcher {
             match self.parts.store.claim(&self.parts.replica, (now_ns, until_ns), free).await {
                 Ok(users) => {
                     for user_id in users {
-                        lanes.spawn(Arc::clone(&self).lane(user_id, until, stop.clone()));
+                        if let Some(running) = Running::start(&self, user_id) {
+                            lanes.spawn(lane(running, until, stop.clone()));
+                        }
                     }
                 }
                 Err(error) => self.count_failure(&error),
@@ -124,19 +148,6 @@ impl Dispatcher {
                 self.parts.metrics.dead_letters.set(i64::try_from(dead).unwrap_or(i64::MAX));
             }
             Err(error) => self.count_failure(&error),
-        }
-    }
-
-    async fn lane(self: Arc<Self>, user_id: UserId, until: Instant, stop: CancellationToken) {
-        if let Err(error) = self.serve(user_id, until, &stop).await {
-            self.count_failure(&error);
-        }
-        let release = Release { user_id, replica: self.parts.replica.clone() };
-        if let Err(error) = self.parts.writer.release(release).await
-            && !stop.is_cancelled()
-        {
-            // The lease ends by itself.
-            self.count_failure(&error);
         }
     }
 
@@ -184,6 +195,10 @@ impl Dispatcher {
             }
         }
         result
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unstored(&self) -> MutexGuard<'_, HashMap<(UserId, u64), ChannelKind>> {
@@ -284,6 +299,20 @@ impl Dispatcher {
             answers.push(answer);
         }
         (answers, None)
+    }
+}
+
+async fn lane(running: Running, until: Instant, stop: CancellationToken) {
+    let Running { dispatcher, user_id } = &running;
+    if let Err(error) = dispatcher.serve(*user_id, until, &stop).await {
+        dispatcher.count_failure(&error);
+    }
+    let release = Release { user_id: *user_id, replica: dispatcher.parts.replica.clone() };
+    if let Err(error) = dispatcher.parts.writer.release(release).await
+        && !stop.is_cancelled()
+    {
+        // The lease ends by itself.
+        dispatcher.count_failure(&error);
     }
 }
 

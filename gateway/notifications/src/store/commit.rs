@@ -1,6 +1,6 @@
 //! The one transaction that matters: where streams stand, what was recorded, and what became of deliveries, together.
 
-use super::rows::{chunks, placeholders, signed, unsigned};
+use super::rows::{chunks, placeholder, placeholders, signed, unsigned};
 use super::{Engine, Store};
 use crate::notification::State;
 use crate::preferences::ChannelKind;
@@ -118,16 +118,16 @@ impl Store {
         transaction: &mut Transaction<'_, Any>,
         plan: &Plan,
     ) -> Result<Option<(u64, u64)>, Failed> {
-        if !advance(transaction, plan).await? {
+        if !advance(self.engine, transaction, plan).await? {
             return Ok(None);
         }
         self.lock_inboxes(transaction, plan).await?;
         let counts = self.record(transaction, plan).await?;
         for chunk in chunks(&plan.gaps) {
-            record_gaps(transaction, plan.now_ns, chunk).await?;
+            record_gaps(self.engine, transaction, plan.now_ns, chunk).await?;
         }
         for chunk in chunks(&plan.settlements) {
-            settle(transaction, plan.now_ns, chunk).await?;
+            settle(self.engine, transaction, plan.now_ns, chunk).await?;
         }
         for release in &plan.releases {
             self.release(transaction, release).await?;
@@ -168,7 +168,7 @@ impl Store {
         let mut numbers: BTreeMap<UserId, u64> = BTreeMap::new();
         let mut overflowed = 0;
         for chunk in chunks(&counts) {
-            let last = count_up(transaction, plan.now_ns, chunk).await?;
+            let last = count_up(self.engine, transaction, plan.now_ns, chunk).await?;
             for (user_id, count) in chunk {
                 let last = last.get(user_id).copied().ok_or(sqlx::Error::RowNotFound)?;
                 numbers.insert(*user_id, last - count);
@@ -188,7 +188,7 @@ impl Store {
             .collect();
         let mut written = 0;
         for chunk in chunks(&numbered) {
-            written += insert(transaction, plan.now_ns, chunk).await?;
+            written += insert(self.engine, transaction, plan.now_ns, chunk).await?;
         }
         Ok((numbered.len() as u64 - written, overflowed))
     }
@@ -204,10 +204,10 @@ impl Store {
 }
 
 /// Moves the streams on; false if one of them does not stand where it was expected.
-async fn advance(transaction: &mut Transaction<'_, Any>, plan: &Plan) -> Result<bool, Failed> {
+async fn advance(engine: Engine, transaction: &mut Transaction<'_, Any>, plan: &Plan) -> Result<bool, Failed> {
     let (new, known): (Vec<_>, Vec<_>) = plan.advances.iter().partition(|(_, advance)| advance.expected == 1);
     for chunk in chunks(&new) {
-        let rows = placeholders(chunk.len(), 3);
+        let rows = placeholders(engine, chunk.len(), 3);
         let query =
             format!("INSERT INTO streams (user_id, outbox_id, next_sequence) VALUES {rows} ON CONFLICT DO NOTHING");
         let mut query = sqlx::query(&query);
@@ -219,7 +219,7 @@ async fn advance(transaction: &mut Transaction<'_, Any>, plan: &Plan) -> Result<
         }
     }
     for chunk in chunks(&known) {
-        let rows = placeholders(chunk.len(), 4);
+        let rows = placeholders(engine, chunk.len(), 4);
         let query = format!(
             "UPDATE streams SET next_sequence = v.column4 FROM (VALUES {rows}) AS v WHERE streams.user_id = v.column1 \
              AND streams.outbox_id = v.column2 AND streams.next_sequence = v.column3"
@@ -238,11 +238,15 @@ async fn advance(transaction: &mut Transaction<'_, Any>, plan: &Plan) -> Result<
 
 /// Reserves numbers for so many notifications of each user, and tells the last of each.
 async fn count_up(
+    engine: Engine,
     transaction: &mut Transaction<'_, Any>,
     now_ns: u64,
     counts: &[(UserId, u64)],
 ) -> Result<BTreeMap<UserId, u64>, Failed> {
-    let row = |at: usize| format!("(${}, ${}, 0, ${}, '', 0)", at * 3 + 1, at * 3 + 2, at * 3 + 3);
+    let row = |at: usize| {
+        let [user_id, count, due_ns] = [1, 2, 3].map(|column| placeholder(engine, at * 3 + column));
+        format!("({user_id}, {count}, 0, {due_ns}, '', 0)")
+    };
     let rows = (0..counts.len()).map(row).collect::<Vec<_>>().join(",");
     let query = format!(
         "INSERT INTO inboxes (user_id, last_number, read_number, due_ns, claimed_by, claimed_until_ns) VALUES {rows} \
@@ -266,16 +270,16 @@ async fn count_up(
 
 /// Writes notifications; tells how many were not there yet.
 async fn insert(
+    engine: Engine,
     transaction: &mut Transaction<'_, Any>,
     now_ns: u64,
     records: &[(u64, &NewRecord)],
 ) -> Result<u64, Failed> {
-    const BOUND: usize = 10;
+    const BOUND: usize = 11;
     let row = |at: usize| {
-        let at = |column: usize| format!("${}", at * BOUND + column);
-        let bound: Vec<String> = (1..=BOUND).map(at).collect();
-        // The tenth is bound once and stands twice: recorded now, due now.
-        format!("({},0,'',0,{},0)", bound.join(","), bound[8])
+        let bound: Vec<String> = (1..=BOUND).map(|column| placeholder(engine, at * BOUND + column)).collect();
+        let (bound, due_ns) = (bound[..BOUND - 1].join(","), &bound[BOUND - 1]);
+        format!("({bound},0,'',0,{due_ns},0)")
     };
     let rows = (0..records.len()).map(row).collect::<Vec<_>>().join(",");
     let query = format!(
@@ -290,16 +294,21 @@ async fn insert(
         query = query.bind(record.user_id.to_string()).bind(signed(*number)).bind(record.event_id.to_string());
         query = query.bind(outbox_id).bind(signed(sequence)).bind(record.kind.name());
         query = query.bind(signed(record.created_at_ns)).bind(signed(record.expires_at_ns)).bind(signed(now_ns));
-        query = query.bind(&record.payload[..]);
+        query = query.bind(&record.payload[..]).bind(signed(now_ns));
     }
     Ok(query.execute(&mut **transaction).await?.rows_affected())
 }
 
-async fn record_gaps(transaction: &mut Transaction<'_, Any>, now_ns: u64, gaps: &[NewGap]) -> Result<(), Failed> {
+async fn record_gaps(
+    engine: Engine,
+    transaction: &mut Transaction<'_, Any>,
+    now_ns: u64,
+    gaps: &[NewGap],
+) -> Result<(), Failed> {
     let query = format!(
         "INSERT INTO stream_gaps (user_id, outbox_id, from_sequence, to_sequence, reason, detail, recorded_at_ns) \
          VALUES {} ON CONFLICT DO NOTHING",
-        placeholders(gaps.len(), 7)
+        placeholders(engine, gaps.len(), 7)
     );
     let mut query = sqlx::query(&query);
     for gap in gaps {
@@ -316,12 +325,17 @@ async fn record_gaps(transaction: &mut Transaction<'_, Any>, now_ns: u64, gaps: 
     Ok(())
 }
 
-async fn settle(transaction: &mut Transaction<'_, Any>, now_ns: u64, settlements: &[Settlement]) -> Result<(), Failed> {
+async fn settle(
+    engine: Engine,
+    transaction: &mut Transaction<'_, Any>,
+    now_ns: u64,
+    settlements: &[Settlement],
+) -> Result<(), Failed> {
     let query = format!(
         "UPDATE notifications SET state = v.column3, channel = v.column4, attempts = v.column5, due_ns = v.column6, \
          settled_at_ns = v.column7 FROM (VALUES {}) AS v WHERE notifications.user_id = v.column1 \
          AND notifications.number = v.column2 AND notifications.state = 0",
-        placeholders(settlements.len(), 7)
+        placeholders(engine, settlements.len(), 7)
     );
     let mut query = sqlx::query(&query);
     for settlement in settlements {

@@ -15,7 +15,7 @@ impl Store {
             let query = format!(
                 "INSERT INTO presence (user_id, replica, until_ns) VALUES {} ON CONFLICT (user_id, replica) \
                  DO UPDATE SET until_ns = excluded.until_ns",
-                placeholders(chunk.len(), 3)
+                placeholders(self.engine, chunk.len(), 3)
             );
             let mut query = sqlx::query(&query);
             for user_id in chunk {

@@ -1,5 +1,6 @@
 //! Between Rust and the rows of the store.
 
+use super::Engine;
 use crate::error::StoreError;
 use crate::notification::{Listed, Notification, State, position};
 use bytes::Bytes;
@@ -23,10 +24,19 @@ pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+/// The placeholder of the `number`-th value of a statement whose values stand in their order. SQLite looks a numbered one up
+/// among all others, for each of hundreds; one without a number costs nothing.
+pub(super) fn placeholder(engine: Engine, number: usize) -> String {
+    match engine {
+        Engine::Sqlite => "?".to_owned(),
+        Engine::Postgres => format!("${number}"),
+    }
+}
+
 /// `($1, $2), ($3, $4)`: placeholders for so many rows of so many columns.
-pub(super) fn placeholders(rows: usize, columns: usize) -> String {
+pub(super) fn placeholders(engine: Engine, rows: usize, columns: usize) -> String {
     let row = |row: usize| {
-        let column = |column: usize| format!("${}", row * columns + column + 1);
+        let column = |column: usize| placeholder(engine, row * columns + column + 1);
         format!("({})", (0..columns).map(column).collect::<Vec<_>>().join(","))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(",")
@@ -91,6 +101,7 @@ mod tests {
 
     #[test]
     fn placeholders_count_across_rows() {
-        assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(placeholders(Engine::Postgres, 2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(placeholders(Engine::Sqlite, 2, 3), "(?,?,?),(?,?,?)");
     }
 }

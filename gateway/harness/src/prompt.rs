@@ -81,8 +81,9 @@ fn disarmed(text: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find('<') {
         safe.push_str(&rest[..at]);
-        let name = rest[at + 1..].trim_start_matches(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-        let looks_like = name.as_bytes().get(..4).is_some_and(|it| it.eq_ignore_ascii_case(b"data"));
+        // A reader may overlook what stands between the letters, so it is overlooked here too.
+        let seen = rest[at + 1..].chars().filter(|c| *c != '/' && !c.is_whitespace() && !c.is_control());
+        let looks_like = seen.take(4).map(|c| c.to_ascii_lowercase()).eq("data".chars());
         safe.push(if looks_like { '‹' } else { '<' });
         rest = &rest[at + 1..];
     }
